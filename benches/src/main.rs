@@ -1,0 +1,65 @@
+//! What tower-quota costs, beside what its peers cost.
+//!
+//! One command measures everything, on one thread unless said otherwise:
+//!
+//! ```text
+//! cargo run --release --manifest-path benches/Cargo.toml
+//! ```
+//!
+//! With `-- --quick` it measures less, to see whether it works. The release profile is cargo's own,
+//! since that is what most programs are built with.
+
+mod counting;
+mod exchange;
+mod measure;
+mod peers;
+mod race;
+mod report;
+
+use measure::Scale;
+use race::Length;
+
+#[global_allocator]
+static ALLOCATOR: counting::Counting = counting::Counting;
+
+const FULL: Scale = Scale {
+    profiles: 1_000_000,
+    race: Length {
+        rounds: 101,
+        operations: 20_000,
+    },
+    slow_race: Length {
+        rounds: 51,
+        operations: 5_000,
+    },
+    thread_rounds: 41,
+};
+
+const QUICK: Scale = Scale {
+    profiles: 100_000,
+    race: Length {
+        rounds: 15,
+        ..FULL.race
+    },
+    slow_race: Length {
+        rounds: 5,
+        ..FULL.slow_race
+    },
+    thread_rounds: 5,
+};
+
+fn main() {
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let scale = if quick { QUICK } else { FULL };
+    let mut report = report::Report::default();
+
+    measure::added_cost(&scale, &mut report);
+    measure::unmetered(&scale, &mut report);
+    measure::denial(&scale);
+    measure::library(&scale, &mut report);
+    measure::threads(&scale, &mut report);
+    measure::memory(&scale, &mut report);
+    measure::allocations(&mut report);
+
+    report.print();
+}

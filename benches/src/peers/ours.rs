@@ -1,0 +1,70 @@
+//! tower-quota: the recipe app's six features, one limit a day each.
+
+use futures::FutureExt;
+use http::Method;
+use tower::Layer;
+use tower_quota::{
+    Clock, Decision, HeaderIdentity, Headers, Limit, Plan, Profile, Quota, QuotaLayer, Quotas,
+    SystemClock, Window,
+};
+
+use crate::exchange::{Handler, PROFILE_ID};
+
+/// Each feature, and the route that spends it.
+const ROUTES: [(Method, &str, &str); 6] = [
+    (Method::POST, "/api/ai/remix", "remix"),
+    (
+        Method::POST,
+        "/api/ai/remix-suggestions",
+        "remix_suggestions",
+    ),
+    (Method::POST, "/api/ai/scale", "scale"),
+    (Method::POST, "/api/ai/tips", "tips"),
+    (Method::POST, "/api/ai/timer-name", "timer"),
+    (Method::GET, "/api/ai/discover/{id}/", "discover"),
+];
+
+/// An engine with its books in memory.
+pub(crate) fn quotas(units_a_day: u32, clock: impl Clock) -> Quotas {
+    let limit = Limit::new(units_a_day.into(), Window::Day);
+    let plan = ROUTES.iter().fold(Plan::new("free"), |plan, (.., name)| {
+        plan.feature(name, [limit.clone()])
+    });
+    let quotas = Quotas::builder().plan(plan).clock(clock).build();
+    quotas.expect("a complete configuration")
+}
+
+/// The layer over `inner`, with every route metered.
+pub(crate) fn service(inner: Handler, units_a_day: u32, headers: Headers) -> Quota<Handler> {
+    let builder = QuotaLayer::builder(quotas(units_a_day, SystemClock))
+        .identify(HeaderIdentity::new(PROFILE_ID.clone()))
+        .plan("free")
+        .headers(headers);
+    let layer = ROUTES
+        .into_iter()
+        .fold(builder, |builder, (method, pattern, feature)| {
+            builder.route(method, pattern, feature)
+        });
+    layer
+        .build()
+        .expect("a complete configuration")
+        .layer(inner)
+}
+
+/// The profile with this number.
+pub(crate) fn profile(number: u64) -> Profile {
+    Profile::new(number.to_string(), "free")
+}
+
+/// Sets one unit aside and charges it.
+pub(crate) fn reserve_and_commit(quotas: &Quotas, profile: &Profile) {
+    let decision = quotas
+        .reserve(profile, "remix", 1)
+        .now_or_never()
+        .expect("books in memory answer at once")
+        .expect("a known feature");
+    match decision {
+        Decision::Granted(reservation) => reservation.commit(),
+        Decision::Denied(denial) => panic!("nobody here uses up a quota: {denial:?}"),
+    }
+}

@@ -1,0 +1,241 @@
+//! What can go wrong: in the configuration, in a store, and in a call of the engine.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::bounds::{MAX_ID_BYTES, MAX_UNITS};
+use crate::clock::Timestamp;
+
+/// An error of any type, as a store or a profile source reports it.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why plans, limits or a layer were refused; each names the culprit. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// An engine needs at least one plan.
+    NoPlans,
+    /// A plan without a feature.
+    EmptyPlan {
+        /// The plan.
+        plan: String,
+    },
+    /// A feature without a limit. To switch it off, give it a limit of 0.
+    NoLimits {
+        /// The feature.
+        feature: String,
+    },
+    /// A name that is not of the form `[A-Za-z0-9._-]{1,64}`.
+    BadName {
+        /// What is named: a plan, a feature or a limit.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Two names that are equal, or differ in case alone.
+    DuplicateName {
+        /// What is named: a plan, a feature or a limit.
+        what: &'static str,
+        /// The second of the two.
+        name: String,
+        /// The first of the two.
+        first: String,
+    },
+    /// A fixed window that is not a whole, positive number of milliseconds.
+    BadWindow {
+        /// The feature.
+        feature: String,
+        /// The limit.
+        limit: String,
+    },
+    /// An amount above [`MAX_UNITS`].
+    AmountTooLarge {
+        /// The feature.
+        feature: String,
+        /// The limit.
+        limit: String,
+        /// The amount.
+        amount: u64,
+    },
+    /// No such plan.
+    UnknownPlan {
+        /// The plan.
+        plan: String,
+    },
+    /// No plan has this feature.
+    UnknownFeature {
+        /// The feature.
+        feature: String,
+    },
+    /// A route pattern that cannot be parsed, or two that match the same path.
+    BadRoute {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The same method and pattern twice.
+    DuplicateRoute {
+        /// Method and pattern.
+        route: String,
+    },
+    /// A layer that was not told which feature a request uses.
+    NoRoutes,
+    /// A layer that was not told who pays.
+    NoPayer,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPlans => f.write_str("no plan: an engine needs at least one"),
+            Self::EmptyPlan { plan } => write!(f, "plan `{plan}` has no feature"),
+            Self::NoLimits { feature } => {
+                write!(f, "feature `{feature}` has no limit (0 disables it)")
+            }
+            Self::BadName { what, name } => {
+                write!(
+                    f,
+                    "{what} name {name:?} is not 1 to 64 of the characters A-Z a-z 0-9 . _ -"
+                )
+            }
+            Self::DuplicateName { what, name, first } if name == first => {
+                write!(f, "{what} `{name}` is there twice")
+            }
+            Self::DuplicateName { what, name, first } => {
+                write!(f, "{what} `{name}` differs from `{first}` in case alone")
+            }
+            Self::BadWindow { feature, limit } => write!(
+                f,
+                "limit `{limit}` of feature `{feature}`: a fixed window is a whole number of \
+                 milliseconds, from 1 to {}",
+                i64::MAX
+            ),
+            Self::AmountTooLarge {
+                feature,
+                limit,
+                amount,
+            } => write!(
+                f,
+                "limit `{limit}` of feature `{feature}`: {amount} is above {MAX_UNITS}"
+            ),
+            Self::UnknownPlan { plan } => write!(f, "there is no plan `{plan}`"),
+            Self::UnknownFeature { feature } => write!(f, "no plan has a feature `{feature}`"),
+            Self::BadRoute { pattern, reason } => write!(f, "route `{pattern}`: {reason}"),
+            Self::DuplicateRoute { route } => write!(f, "route `{route}` is there twice"),
+            Self::NoRoutes => f.write_str(
+                "the layer meters nothing: name a route, a classifier or one feature for all",
+            ),
+            Self::NoPayer => f.write_str(
+                "the layer does not know who pays: give it an identity and a plan or a profile \
+                 source, or a closure that makes profiles",
+            ),
+        }
+    }
+}
+
+impl StdError for ConfigError {}
+
+/// A failure of a store. It is never a denial.
+///
+/// It says which operation failed, keeps its source, and knows whether trying again may help.
+#[derive(Debug)]
+pub struct StoreError {
+    operation: &'static str,
+    transient: bool,
+    source: BoxError,
+}
+
+impl StoreError {
+    /// A failure of `operation` that may pass: a time-out, a lost connection.
+    pub fn transient(operation: &'static str, source: impl Into<BoxError>) -> Self {
+        Self {
+            operation,
+            transient: true,
+            source: source.into(),
+        }
+    }
+
+    /// A failure of `operation` that stays until somebody acts: a refused password, a full disk.
+    pub fn permanent(operation: &'static str, source: impl Into<BoxError>) -> Self {
+        Self {
+            operation,
+            transient: false,
+            source: source.into(),
+        }
+    }
+
+    /// The clock lags: it asks for a window that ended at `ended` and has been forgotten.
+    pub(crate) fn clock_skew(ended: Timestamp) -> Self {
+        let source =
+            format!("the clock is behind: the window that ended at {ended:?} is forgotten");
+        Self::transient("count", source)
+    }
+
+    /// Which operation failed.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.transient
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the quota store failed to {}", self.operation)
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+/// Why the engine could not answer. An exhausted quota is not among the reasons: that is a
+/// [`Denial`](crate::Denial).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// No plan has this feature.
+    UnknownFeature(String),
+    /// The profile's plan does not exist.
+    UnknownPlan(String),
+    /// The profile's id is empty or longer than [`MAX_ID_BYTES`]; here is its length in bytes.
+    BadId(usize),
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownFeature(feature) => write!(f, "no plan has a feature `{feature}`"),
+            Self::UnknownPlan(plan) => write!(f, "there is no plan `{plan}`"),
+            Self::BadId(length) => {
+                write!(f, "an id has 1 to {MAX_ID_BYTES} bytes, this one {length}")
+            }
+            Self::Store(error) => fmt::Display::fmt(error, f),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Store(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

@@ -1,0 +1,16 @@
+//! The rules: amounts, windows, plans and profiles. Pure: no HTTP, no waiting, no clock.
+
+mod allowance;
+mod catalog;
+mod limit;
+mod plan;
+mod profile;
+mod window;
+
+pub use allowance::LimitKey;
+pub(crate) use allowance::{Allowance, KeyedLimit};
+pub(crate) use catalog::Catalog;
+pub use limit::Limit;
+pub use plan::Plan;
+pub use profile::{Profile, ProfileId};
+pub use window::{Span, Window};

@@ -1,0 +1,128 @@
+//! Who pays.
+
+use std::fmt;
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use smallvec::SmallVec;
+
+use super::allowance::Allowance;
+use super::limit::Limit;
+use crate::bounds::MAX_ID_BYTES;
+use crate::error::{ConfigError, Error};
+
+/// The id of a profile: any 1 to [`MAX_ID_BYTES`] bytes. Up to 24 of them need no allocation.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ProfileId(SmallVec<[u8; 24]>);
+
+impl ProfileId {
+    /// An id of these bytes. Their number is checked when the id is used.
+    #[must_use]
+    pub fn new(bytes: impl AsRef<[u8]>) -> Self {
+        Self(SmallVec::from_slice(bytes.as_ref()))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The id as text, if it is UTF-8.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if (1..=MAX_ID_BYTES).contains(&self.0.len()) {
+            Ok(())
+        } else {
+            Err(Error::BadId(self.0.len()))
+        }
+    }
+}
+
+impl fmt::Debug for ProfileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProfileId(\"{}\")", self.0.escape_ascii())
+    }
+}
+
+/// Who pays: an id, a plan, and what is special about them.
+///
+/// ```
+/// use tower_quota::{Limit, Profile, Window};
+///
+/// # fn main() -> Result<(), tower_quota::ConfigError> {
+/// let guest = Profile::new("7", "free");
+/// let patron = Profile::new("8", "free").limits("remix", [Limit::new(50, Window::Day)])?;
+/// let owner = Profile::new("1", "free").unlimited(true);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Profile {
+    id: ProfileId,
+    plan: CompactString,
+    unlimited: bool,
+    /// What replaces the plan's allowances. Shared, so that a cached profile is cheap to clone.
+    own: Option<Arc<Vec<Arc<Allowance>>>>,
+}
+
+impl Profile {
+    /// The profile with this id, on this plan.
+    #[must_use]
+    pub fn new(id: impl AsRef<[u8]>, plan: impl AsRef<str>) -> Self {
+        Self {
+            id: ProfileId::new(id),
+            plan: CompactString::new(plan),
+            unlimited: false,
+            own: None,
+        }
+    }
+
+    /// Whether this profile is never denied, and nothing of what it does is counted.
+    #[must_use]
+    pub fn unlimited(mut self, unlimited: bool) -> Self {
+        self.unlimited = unlimited;
+        self
+    }
+
+    /// Gives this profile limits of its own for `feature`, instead of its plan's.
+    pub fn limits(
+        mut self,
+        feature: impl AsRef<str>,
+        limits: impl IntoIterator<Item = Limit>,
+    ) -> Result<Self, ConfigError> {
+        let limits: Vec<Limit> = limits.into_iter().collect();
+        let allowance = Arc::new(Allowance::new(feature.as_ref(), &limits)?);
+        let own = Arc::make_mut(self.own.get_or_insert_default());
+        own.retain(|other| other.feature() != allowance.feature());
+        own.push(allowance);
+        Ok(self)
+    }
+
+    /// The profile's id.
+    #[must_use]
+    pub fn id(&self) -> &ProfileId {
+        &self.id
+    }
+
+    /// The name of the profile's plan.
+    #[must_use]
+    pub fn plan(&self) -> &str {
+        &self.plan
+    }
+
+    /// Whether the profile is never denied.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        self.unlimited
+    }
+
+    pub(super) fn own_allowance(&self, feature: &str) -> Option<&Arc<Allowance>> {
+        let own = self.own.as_ref()?;
+        own.iter().find(|allowance| allowance.feature() == feature)
+    }
+}

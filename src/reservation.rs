@@ -1,0 +1,72 @@
+//! The guard that owns a hold, and the decision that hands it out.
+
+use crate::decision::{Denial, Spent, Standing};
+use crate::store::Hold;
+
+/// What [`Quotas::reserve`](crate::Quotas::reserve) decided.
+#[derive(Debug)]
+#[must_use = "dropping a granted reservation releases it"]
+pub enum Decision {
+    /// The units are set aside.
+    Granted(Reservation),
+    /// They are not, and nothing was written.
+    Denied(Denial),
+}
+
+/// Units set aside for a request in flight, settled exactly once: by [`commit`](Self::commit),
+/// [`commit_units`](Self::commit_units) or [`release`](Self::release), or released when dropped.
+///
+/// It settles what was granted, in the window that was charged: that the day has ended meanwhile,
+/// or that plan, mode or profile have changed, makes no difference.
+#[derive(Debug)]
+#[must_use = "dropping a reservation releases it"]
+pub struct Reservation {
+    /// None where nothing is counted.
+    hold: Option<Hold>,
+    units: u64,
+    standing: Standing,
+}
+
+impl Reservation {
+    pub(crate) fn new(hold: Option<Hold>, units: u64, standing: Standing) -> Self {
+        Self {
+            hold,
+            units,
+            standing,
+        }
+    }
+
+    /// The units that were asked for.
+    #[must_use]
+    pub fn units(&self) -> u64 {
+        self.units
+    }
+
+    /// Where the profile stood after this reservation was made, its own units included.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// Spends the units.
+    pub fn commit(self) {
+        self.settle(Spent::Held);
+    }
+
+    /// Spends `units` instead of what was set aside: more or fewer, also above the limit. Where
+    /// nothing was set aside (0 units, an unlimited profile), nothing is spent.
+    pub fn commit_units(self, units: u64) {
+        self.settle(Spent::Units(units));
+    }
+
+    /// Gives the units back.
+    pub fn release(self) {
+        self.settle(Spent::Units(0));
+    }
+
+    pub(crate) fn settle(self, spent: Spent) {
+        if let Some(hold) = self.hold {
+            hold.settle(spent);
+        }
+    }
+}

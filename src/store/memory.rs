@@ -1,0 +1,109 @@
+//! The books of one process, the default.
+
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::RandomState;
+
+use super::answer::Answer;
+use super::hold::{Hold, HoldId, Settle};
+use super::ledger::Ledger;
+use super::{Change, Counter, Reserve, Store, Verdict};
+use crate::clock::Timestamp;
+use crate::decision::{Count, Spent};
+use crate::error::StoreError;
+use crate::limits::ProfileId;
+
+/// Counts and holds in this process's memory.
+///
+/// All counts of a profile lie under one lock, which it shares with one profile in 256; no lock is
+/// global. A count is kept while its window is open, so memory grows with the profiles that are
+/// active in one window: about 100 bytes for each of their limits. Closed windows are swept a few
+/// at a time by the calls that open new ones; no background work is needed.
+///
+/// A restart forgets everything.
+#[derive(Debug)]
+pub struct MemoryStore {
+    stripes: Box<[Arc<Stripe>; 256]>,
+    hasher: RandomState,
+}
+
+/// Padded, so that neighbouring locks do not share a cache line.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Stripe(Mutex<Ledger>);
+
+impl MemoryStore {
+    /// Empty books.
+    #[must_use]
+    pub fn new() -> Self {
+        let stripe = |_| Arc::new(Stripe(Mutex::new(Ledger::new(RandomState::default()))));
+        Self {
+            stripes: Box::new(std::array::from_fn(stripe)),
+            hasher: RandomState::default(),
+        }
+    }
+
+    /// The stripe that keeps all counts of `scope`.
+    #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+    fn stripe(&self, scope: &ProfileId) -> &Arc<Stripe> {
+        let [byte, ..] = self.hasher.hash_one(scope).to_le_bytes();
+        &self.stripes[usize::from(byte)]
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stripe {
+    /// The books. They stay usable if a thread panics in between: no change to them is left half
+    /// done, because none can panic.
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Settle for Stripe {
+    fn settle(&self, id: HoldId, spent: Spent) {
+        self.ledger().settle(id, spent);
+    }
+}
+
+impl Store for MemoryStore {
+    fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
+        let stripe = self.stripe(request.scope);
+        let reserved = stripe.ledger().reserve(&request);
+        Answer::Ready(reserved.map(|(granted, counts)| {
+            if granted {
+                Verdict::Granted(Hold::new(request.id, stripe.clone()), counts)
+            } else {
+                Verdict::Denied(counts)
+            }
+        }))
+    }
+
+    fn read(
+        &self,
+        scope: &ProfileId,
+        counters: &[Counter<'_>],
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        Answer::Ready(self.stripe(scope).ledger().read(scope, counters))
+    }
+
+    fn change(
+        &self,
+        scope: &ProfileId,
+        counters: &[Counter<'_>],
+        change: Change,
+        now: Timestamp,
+    ) -> Answer<Result<(), StoreError>> {
+        Answer::Ready(
+            self.stripe(scope)
+                .ledger()
+                .change(scope, counters, change, now),
+        )
+    }
+}

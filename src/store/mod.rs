@@ -1,0 +1,272 @@
+//! The books: atomic verbs on counters and holds.
+
+mod answer;
+mod hold;
+mod ledger;
+mod memory;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use answer::Answer;
+pub use hold::{Hold, HoldId, Settle};
+pub use memory::MemoryStore;
+
+use crate::clock::Timestamp;
+use crate::decision::{Count, Counts};
+use crate::error::StoreError;
+use crate::limits::{Allowance, KeyedLimit, LimitKey, ProfileId, Span};
+
+/// One count of a scope: of which limit, in which window.
+#[derive(Clone, Copy, Debug)]
+pub struct Counter<'a> {
+    /// The limit.
+    pub limit: &'a Arc<LimitKey>,
+    /// The window, around the time of the call.
+    pub window: Span,
+}
+
+impl<'a> Counter<'a> {
+    pub(crate) fn at(keyed: &'a KeyedLimit, now: Timestamp) -> Self {
+        Self {
+            limit: &keyed.key,
+            window: keyed.limit.window().around(now),
+        }
+    }
+
+    pub(crate) fn all(allowance: &'a Allowance, now: Timestamp) -> impl Iterator<Item = Self> {
+        allowance
+            .limits()
+            .iter()
+            .map(move |keyed| Self::at(keyed, now))
+    }
+}
+
+/// A counter to hold units of.
+#[derive(Clone, Copy, Debug)]
+pub struct Charge<'a> {
+    /// The counter.
+    pub counter: Counter<'a>,
+    /// The most that `used + held` may come to; none where everything is admitted.
+    pub ceiling: Option<u64>,
+}
+
+impl Charge<'_> {
+    /// Whether `units` may be held, by what has been counted.
+    #[must_use]
+    pub fn admits(&self, count: &Count, units: u64) -> bool {
+        self.ceiling
+            .is_none_or(|ceiling| count.admits(units, ceiling))
+    }
+}
+
+/// A request to hold units of several counters: all of them, or none.
+#[derive(Clone, Copy, Debug)]
+pub struct Reserve<'a> {
+    /// The name of the hold.
+    pub id: HoldId,
+    /// Whose counters they are.
+    pub scope: &'a ProfileId,
+    /// The counters.
+    pub charges: &'a [Charge<'a>],
+    /// How many units of each, at least 1.
+    pub units: u64,
+    /// The time of the request.
+    pub now: Timestamp,
+}
+
+/// What a store says to a [`Reserve`].
+#[derive(Debug)]
+pub enum Verdict {
+    /// The units are held. The counts include them.
+    Granted(Hold, Counts),
+    /// Some counter had no room. Nothing was written.
+    Denied(Counts),
+}
+
+/// A change to counts that asks nobody's permission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Adds to what is used, also above the limit.
+    Debit(u64),
+    /// Takes from what is used, down to 0.
+    Credit(u64),
+    /// Sets what is used to 0. What is held stays held.
+    Reset,
+}
+
+impl Change {
+    /// What is used after the change.
+    #[must_use]
+    pub fn applied_to(self, used: u64) -> u64 {
+        match self {
+            Self::Debit(units) => used.saturating_add(units),
+            Self::Credit(units) => used.saturating_sub(units),
+            Self::Reset => 0,
+        }
+    }
+}
+
+/// Where counts and holds are kept.
+///
+/// An answer is [ready at once or a boxed future](Answer): a store in this process answers without
+/// allocating or yielding, a remote one boxes once.
+///
+/// # Contract
+///
+/// - `reserve` is atomic: it holds `units` of every counter, or of none. It denies exactly if
+///   `used + held + units` is above the ceiling of some counter at that moment, and then writes
+///   nothing. The same id again gives the same grant.
+/// - A hold is settled at most once, by its id, into the window that was charged, however late.
+///   Settling an unknown hold changes and creates nothing.
+/// - A counter is never below 0 and never forgotten while its window is open. A window that has
+///   been forgotten is an error when it is asked for again, not a fresh count.
+/// - A failure is an error, never a denial, and no call waits without bound.
+///
+/// # Example
+///
+/// A whole store, in maps under one lock:
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+/// use tower_quota::store::{
+///     Answer, Change, Counter, Hold, HoldId, Reserve, Settle, Store, Verdict,
+/// };
+/// use tower_quota::{
+///     Count, Counts, Limit, Plan, ProfileId, Quotas, Spent, StoreError, Timestamp, Window,
+/// };
+///
+/// type Key = (ProfileId, String, Timestamp);
+///
+/// #[derive(Debug, Default)]
+/// struct Books {
+///     counts: HashMap<Key, Count>,
+///     holds: HashMap<HoldId, (Vec<Key>, u64)>,
+/// }
+///
+/// fn key(scope: &ProfileId, counter: &Counter<'_>) -> Key {
+///     (scope.clone(), counter.limit.as_str().to_owned(), counter.window.start)
+/// }
+///
+/// impl Books {
+///     fn count(&self, scope: &ProfileId, counter: &Counter<'_>) -> Count {
+///         let count = self.counts.get(&key(scope, counter)).copied();
+///         count.unwrap_or(Count::unused(counter.window))
+///     }
+/// }
+///
+/// #[derive(Debug, Default)]
+/// struct Shared(Mutex<Books>);
+///
+/// impl Shared {
+///     fn books(&self) -> MutexGuard<'_, Books> {
+///         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+///     }
+/// }
+///
+/// #[derive(Debug, Default)]
+/// struct MapStore(Arc<Shared>);
+///
+/// impl Store for MapStore {
+///     fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
+///         let mut books = self.0.books();
+///         let count = |charge: &_| books.count(request.scope, charge);
+///         let mut counts: Counts =
+///             request.charges.iter().map(|charge| count(&charge.counter)).collect();
+///         if !books.holds.contains_key(&request.id) {
+///             let mut each = request.charges.iter().zip(&counts);
+///             if !each.all(|(charge, count)| charge.admits(count, request.units)) {
+///                 return Answer::Ready(Ok(Verdict::Denied(counts)));
+///             }
+///             let mut keys = Vec::new();
+///             for (charge, count) in request.charges.iter().zip(&mut counts) {
+///                 count.held = count.held.saturating_add(request.units);
+///                 let key = key(request.scope, &charge.counter);
+///                 books.counts.insert(key.clone(), *count);
+///                 keys.push(key);
+///             }
+///             books.holds.insert(request.id, (keys, request.units));
+///         }
+///         let hold = Hold::new(request.id, self.0.clone());
+///         Answer::Ready(Ok(Verdict::Granted(hold, counts)))
+///     }
+///
+///     fn read(
+///         &self,
+///         scope: &ProfileId,
+///         counters: &[Counter<'_>],
+///     ) -> Answer<Result<Vec<Count>, StoreError>> {
+///         let books = self.0.books();
+///         Answer::Ready(Ok(counters.iter().map(|counter| books.count(scope, counter)).collect()))
+///     }
+///
+///     fn change(
+///         &self,
+///         scope: &ProfileId,
+///         counters: &[Counter<'_>],
+///         change: Change,
+///         _now: Timestamp,
+///     ) -> Answer<Result<(), StoreError>> {
+///         let mut books = self.0.books();
+///         for counter in counters {
+///             let mut count = books.count(scope, counter);
+///             count.used = change.applied_to(count.used);
+///             books.counts.insert(key(scope, counter), count);
+///         }
+///         Answer::Ready(Ok(()))
+///     }
+/// }
+///
+/// impl Settle for Shared {
+///     fn settle(&self, id: HoldId, spent: Spent) {
+///         let mut books = self.books();
+///         let Some((keys, held)) = books.holds.remove(&id) else { return };
+///         for key in keys {
+///             if let Some(count) = books.counts.get_mut(&key) {
+///                 count.settle(held, spent);
+///             }
+///         }
+///     }
+/// }
+///
+/// # fn main() -> Result<(), tower_quota::ConfigError> {
+/// let quotas = Quotas::builder()
+///     .plan(Plan::new("free").feature("remix", [Limit::new(1, Window::Day)]))
+///     .store(MapStore::default())
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It forgets nothing, so it grows without end; [`MemoryStore`] sweeps.
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// Holds units of all counters, or of none.
+    fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>>;
+
+    /// Reads counts of one scope, in the order of the counters.
+    fn read(
+        &self,
+        scope: &ProfileId,
+        counters: &[Counter<'_>],
+    ) -> Answer<Result<Vec<Count>, StoreError>>;
+
+    /// Changes what is used, in all of the counters of one scope.
+    fn change(
+        &self,
+        scope: &ProfileId,
+        counters: &[Counter<'_>],
+        change: Change,
+        now: Timestamp,
+    ) -> Answer<Result<(), StoreError>>;
+
+    /// Resolves when every settlement that was handed over before is written.
+    fn flush(&self) -> Answer<Result<(), StoreError>> {
+        Answer::Ready(Ok(()))
+    }
+
+    /// Flushes, and ends whatever the store runs in the background.
+    fn shutdown(&self) -> Answer<Result<(), StoreError>> {
+        self.flush()
+    }
+}
