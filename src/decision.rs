@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::bounds::MAX_UNITS;
 use crate::clock::Timestamp;
-use crate::limits::{Allowance, KeyedLimit, Limit, Span};
+use crate::limits::{Allowance, KeyedLimit, Span};
 
 /// What a store has counted in one window: units committed, and units held by requests in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,12 @@ impl Count {
             .checked_add(self.held)
             .and_then(|taken| taken.checked_add(units))
             .is_some_and(|total| total <= amount)
+    }
+
+    /// What is left of `amount`: less what is used and held, never below 0.
+    #[must_use]
+    pub fn remaining(&self, amount: u64) -> u64 {
+        amount.saturating_sub(self.used.saturating_add(self.held))
     }
 
     /// Settles a hold of `held` units.
@@ -98,7 +104,7 @@ impl Status {
     /// Units left: the amount less what is used and held, never below 0.
     #[must_use]
     pub fn remaining(&self) -> u64 {
-        remaining(self.amount, &self.count)
+        self.count.remaining(self.amount)
     }
 
     /// When the count starts over; none for a lifetime limit.
@@ -119,10 +125,6 @@ impl Status {
     pub fn window_seconds(&self) -> Option<u64> {
         self.count.window.seconds()
     }
-}
-
-fn remaining(amount: u64, count: &Count) -> u64 {
-    amount.saturating_sub(count.used.saturating_add(count.held))
 }
 
 /// Where a profile stands with every limit of one feature, as of the moment of a decision.
@@ -165,8 +167,18 @@ impl Standing {
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
         self.counted()
-            .map(|(keyed, count)| remaining(keyed.limit.amount(), count))
+            .map(|(keyed, count)| count.remaining(keyed.limit.amount()))
             .min()
+    }
+
+    /// When the first limit starts over; none where nothing is counted, or never starts over.
+    #[must_use]
+    pub fn resets_at(&self) -> Option<DateTime<Utc>> {
+        let ends = self
+            .counts
+            .iter()
+            .filter_map(|count| count.window.resets_at());
+        ends.min().map(DateTime::from)
     }
 
     pub(crate) fn admits(&self, units: u64) -> bool {
@@ -178,16 +190,12 @@ impl Standing {
         self.allowance.limits().iter().zip(&self.counts)
     }
 
-    pub(crate) fn limits(&self) -> impl Iterator<Item = &Limit> {
-        self.allowance.limits().iter().map(|keyed| &keyed.limit)
-    }
-
     pub(crate) fn as_of(&self) -> Timestamp {
         self.as_of
     }
 
     /// The same standing after a reservation of `held` units was settled with `spent`.
-    pub(crate) fn settled(&mut self, held: u64, spent: Spent) {
+    pub(crate) fn settle(&mut self, held: u64, spent: Spent) {
         for count in &mut self.counts {
             count.settle(held, spent);
         }

@@ -79,6 +79,11 @@ pub enum ConfigError {
         /// Method and pattern.
         route: String,
     },
+    /// A trusted proxy that is neither an address nor a network.
+    BadNetwork {
+        /// The text.
+        network: String,
+    },
     /// A layer that was not told which feature a request uses.
     NoRoutes,
     /// A layer that was not told who pays.
@@ -123,6 +128,12 @@ impl fmt::Display for ConfigError {
             Self::UnknownFeature { feature } => write!(f, "no plan has a feature `{feature}`"),
             Self::BadRoute { pattern, reason } => write!(f, "route `{pattern}`: {reason}"),
             Self::DuplicateRoute { route } => write!(f, "route `{route}` is there twice"),
+            Self::BadNetwork { network } => {
+                write!(
+                    f,
+                    "trusted proxy `{network}` is neither an address nor a network"
+                )
+            }
             Self::NoRoutes => f.write_str(
                 "the layer meters nothing: name a route, a classifier or one feature for all",
             ),

@@ -15,6 +15,7 @@ mod clock;
 mod decision;
 mod error;
 mod limits;
+mod middleware;
 mod quotas;
 mod reservation;
 pub mod store;
@@ -27,6 +28,12 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use decision::{Check, Count, Counts, Denial, Settlement, Spent, Standing, Status};
 pub use error::{BoxError, ConfigError, Error, StoreError};
 pub use limits::{Limit, LimitKey, Plan, Profile, ProfileId, Span, Window};
+pub use middleware::{
+    Ending, ExtensionIdentity, Failure, ForwardedIp, HandleError, HeaderIdentity, Headers,
+    Identity, OnStoreFailure, Outcome, PeerIp, ProfileSource, Profiles, Quota, QuotaHandle,
+    QuotaLayer, QuotaLayerBuilder, Reset, ResponseBody, ResponseFuture, Rule, Unidentified,
+    UsageService, denial_response,
+};
 pub use quotas::{Mode, Quotas, QuotasBuilder, Usage};
 pub use reservation::{Decision, Reservation};
 pub use store::MemoryStore;

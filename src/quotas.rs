@@ -1,6 +1,5 @@
 //! The engine. It knows no HTTP.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +7,7 @@ use arc_swap::ArcSwap;
 use smallvec::SmallVec;
 
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::decision::{Check, Count, Counts, Denial, Standing};
+use crate::decision::{Check, Counts, Denial, Standing};
 use crate::error::{ConfigError, Error, StoreError};
 use crate::limits::{Allowance, Catalog, Limit, Plan, Profile};
 use crate::reservation::{Decision, Reservation};
@@ -103,7 +102,6 @@ impl Usage {
 
 impl Quotas {
     /// Starts to build an engine.
-    #[must_use]
     pub fn builder() -> QuotasBuilder {
         QuotasBuilder::default()
     }

@@ -49,23 +49,34 @@ impl Reservation {
     }
 
     /// Spends the units.
-    pub fn commit(self) {
-        self.settle(Spent::Held);
+    pub fn commit(mut self) {
+        self.close(Spent::Held);
     }
 
     /// Spends `units` instead of what was set aside: more or fewer, also above the limit. Where
     /// nothing was set aside (0 units, an unlimited profile), nothing is spent.
-    pub fn commit_units(self, units: u64) {
-        self.settle(Spent::Units(units));
+    pub fn commit_units(mut self, units: u64) {
+        self.close(Spent::Units(units));
     }
 
     /// Gives the units back.
-    pub fn release(self) {
-        self.settle(Spent::Units(0));
+    pub fn release(mut self) {
+        self.close(Spent::Units(0));
     }
 
-    pub(crate) fn settle(self, spent: Spent) {
-        if let Some(hold) = self.hold {
+    /// Moves the hold into a reservation of its own. What stays settles nothing.
+    pub(crate) fn detach(&mut self) -> Self {
+        Self {
+            hold: self.hold.take(),
+            units: self.units,
+            standing: self.standing.clone(),
+        }
+    }
+
+    /// Settles the hold if that has not been done, and brings the standing up to date.
+    pub(crate) fn close(&mut self, spent: Spent) {
+        if let Some(hold) = self.hold.take() {
+            self.standing.settle(self.units, spent);
             hold.settle(spent);
         }
     }

@@ -74,9 +74,13 @@ impl Profile {
     /// The profile with this id, on this plan.
     #[must_use]
     pub fn new(id: impl AsRef<[u8]>, plan: impl AsRef<str>) -> Self {
+        Self::of(ProfileId::new(id), CompactString::new(plan))
+    }
+
+    pub(crate) fn of(id: ProfileId, plan: CompactString) -> Self {
         Self {
-            id: ProfileId::new(id),
-            plan: CompactString::new(plan),
+            id,
+            plan,
             unlimited: false,
             own: None,
         }

@@ -1,1 +1,25 @@
-fn main() {}
+//! The tests: a file for each law (`exact`, `all_or_nothing`, `settled_once`, `own_window`,
+//! `never_forgotten`, `store_failure`, `inner_service`) and for each surface.
+
+mod all_or_nothing;
+mod config;
+mod denial;
+mod engine;
+mod exact;
+mod handle;
+mod headers;
+mod hyper_server;
+mod identity;
+mod inner_service;
+mod modes;
+mod never_forgotten;
+mod own_window;
+mod profiles;
+mod recipe_app;
+mod recipe_scenarios;
+mod routes;
+mod settled_once;
+mod store_failure;
+mod support;
+mod usage;
+mod windows;

@@ -21,14 +21,14 @@ const THEIRS_PLAIN: &str = "tower_governor, without";
 pub(crate) fn added_cost(scale: &Scale, report: &mut Report) {
     let handler = Handler { headers: true };
     for profiles in [1, 10_000, scale.profiles] {
-        heading(&format!("A granted request, {profiles} profiles"));
+        heading(&format!("A granted request, profiles: {profiles}"));
         let (with, without) = ratios(handler, &Call::metered(), profiles, scale.race);
         let what =
-            |headers| format!("added / tower_governor's, {headers} headers, {profiles} profiles");
+            |headers| format!("added / tower_governor's, {headers} headers, profiles: {profiles}");
         report.at_most(1.25, what("with"), with);
         report.at_most(2.2, what("without"), without);
     }
-    heading("A granted request without extensions, answered without headers, 10000 profiles");
+    heading("A granted request without extensions, answered without headers, profiles: 10000");
     let handler = Handler { headers: false };
     ratios(
         handler,

@@ -16,7 +16,7 @@ const THEIRS: &str = "tower_governor, with headers";
 /// Each profile may do one request a day, and has done it. Ours answers with a problem document,
 /// tower_governor with a line of text.
 pub(crate) fn denial(scale: &Scale) {
-    heading(&format!("A denied request, {PROFILES} profiles"));
+    heading(&format!("A denied request, profiles: {PROFILES}"));
     let handler = Handler { headers: true };
     let (metered, no) = (Call::metered(), StatusCode::TOO_MANY_REQUESTS);
     let theirs = tower_governor::with_headers(handler, 1);

@@ -17,7 +17,7 @@ const LIMITADOR: &str = "limitador reserve + commit";
 /// Ours does two verbs where governor does one; limitador's are the same two. Everyone's keys
 /// are built beforehand.
 pub(crate) fn library(scale: &Scale, report: &mut Report) {
-    heading(&format!("Library calls, {PROFILES} profiles"));
+    heading(&format!("Library calls, profiles: {PROFILES}"));
     let times = race(vec![check_key(), reserve(), limitador()], scale.slow_race);
     times.print();
     let faster = times.median(|time| time(LIMITADOR) / time(OURS));

@@ -1,0 +1,204 @@
+//! The future of a response: decide, run the inner service, pass its response on.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::body::ResponseBody;
+use super::handle::QuotaHandle;
+use super::outcome::Ending;
+use super::problem::is_grpc;
+use super::rules::{Admission, Rules};
+use super::settling::Settling;
+use crate::reservation::Decision;
+
+pin_project! {
+    /// The response future of [`Quota`](crate::Quota). Dropping it settles the request.
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        #[pin]
+        state: State<S, B, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, B, F> {
+        /// The store or the profile source has been asked. The service is ready.
+        Deciding {
+            admission: BoxFuture<'static, Admission>,
+            rules: Arc<Rules>,
+            held_back: Option<(S, Request<B>)>,
+        },
+        /// The inner service works on it.
+        Running {
+            #[pin]
+            inner: F,
+            settling: Option<Settling>,
+        },
+        /// The layer answers by itself.
+        Answering {
+            response: Option<Response<Bytes>>,
+        },
+    }
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    pub(super) fn deciding(
+        admission: BoxFuture<'static, Admission>,
+        rules: Arc<Rules>,
+        ready: S,
+        request: Request<B>,
+    ) -> Self {
+        let held_back = Some((ready, request));
+        let state = State::Deciding {
+            admission,
+            rules,
+            held_back,
+        };
+        Self { state }
+    }
+
+    pub(super) fn decided(
+        admission: Admission,
+        rules: &Rules,
+        ready: &mut S,
+        request: Request<B>,
+    ) -> Self {
+        let state = State::decided(admission, rules, ready, request);
+        Self { state }
+    }
+}
+
+impl<S, B> State<S, B, S::Future>
+where
+    S: Service<Request<B>>,
+{
+    fn decided(
+        admission: Admission,
+        rules: &Rules,
+        ready: &mut S,
+        mut request: Request<B>,
+    ) -> Self {
+        let terms = rules.terms.pick();
+        match admission {
+            Admission::Pass => Self::Running {
+                inner: ready.call(request),
+                settling: None,
+            },
+            Admission::Run(decision, order) => {
+                let method = request.method().clone();
+                let extensions = request.extensions_mut();
+                if let Some(Decision::Denied(denial)) = &decision {
+                    extensions.insert(denial.clone());
+                }
+                let outer = extensions.get::<QuotaHandle>().cloned();
+                let handle = QuotaHandle::new(rules.layer, outer, order, decision);
+                extensions.insert(handle.clone());
+                let mut settling = Settling::new(handle, terms.clone(), &method);
+                Self::Running {
+                    inner: settling.watch(|| ready.call(request)),
+                    settling: Some(settling),
+                }
+            }
+            Admission::Deny(denial) => Self::Answering {
+                response: Some(terms.answer(&denial, is_grpc(request.headers()))),
+            },
+            Admission::Refuse(refusal) => Self::Answering {
+                response: Some(refusal.answer(is_grpc(request.headers()))),
+            },
+        }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: Body<Data = Bytes>,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            match state.as_mut().project() {
+                StateProjection::Deciding {
+                    admission,
+                    rules,
+                    held_back,
+                } => {
+                    let admission = ready!(admission.as_mut().poll(cx));
+                    let Some((mut ready, request)) = held_back.take() else {
+                        return Poll::Pending;
+                    };
+                    let decided = State::decided(admission, rules, &mut ready, request);
+                    state.set(decided);
+                }
+                StateProjection::Running { inner, settling } => {
+                    return poll_inner(inner, settling, cx);
+                }
+                StateProjection::Answering { response } => {
+                    return match response.take() {
+                        Some(response) => Poll::Ready(Ok(response.map(ResponseBody::own))),
+                        None => Poll::Pending,
+                    };
+                }
+            }
+        }
+    }
+}
+
+fn poll_inner<F, R, E>(
+    inner: Pin<&mut F>,
+    settling: &mut Option<Settling>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Response<ResponseBody<R>>, E>>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Body<Data = Bytes>,
+{
+    let polled = match settling {
+        Some(settling) => settling.watch(|| inner.poll(cx)),
+        None => inner.poll(cx),
+    };
+    match (ready!(polled), settling.take()) {
+        (Ok(response), Some(settling)) => {
+            let (mut head, body) = response.into_parts();
+            let settling = settling.respond(&mut head, &body);
+            let body = ResponseBody::inner(body, settling);
+            Poll::Ready(Ok(Response::from_parts(head, body)))
+        }
+        (Ok(response), None) => {
+            Poll::Ready(Ok(response.map(|body| ResponseBody::inner(body, None))))
+        }
+        (Err(error), settling) => {
+            if let Some(settling) = settling {
+                settling.end(Ending::ServiceError);
+            }
+            Poll::Ready(Err(error))
+        }
+    }
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,267 @@
+//! The handler's say: what a handler can read and decide about its own request.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+
+use crate::decision::{Check, Spent, Standing};
+use crate::error::Error;
+use crate::limits::Profile;
+use crate::quotas::Quotas;
+use crate::reservation::{Decision, Reservation};
+
+/// Lets a handler read its quota and decide what its request costs. It is in the extensions of
+/// every metered request, in every mode; with feature `axum` it is an extractor too.
+///
+/// The last word of [`release`](Self::release) and [`charge`](Self::charge) wins over the outcome
+/// policy. It takes effect when the request is settled, also if the request fails, and can still be
+/// said from inside a streaming body. Where nothing is held (a forwarded denial, an unlimited
+/// profile, an unmetered engine) it has no effect.
+///
+/// ```
+/// use http::{Request, Response};
+/// use tower_quota::{HandleError, QuotaHandle};
+///
+/// fn answer(request: Request<String>) -> Result<Response<String>, HandleError> {
+///     if let Some(quota) = request.extensions().get::<QuotaHandle>() {
+///         quota.charge(812)?; // what it took, in tokens
+///     }
+///     Ok(Response::new("done".to_owned()))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct QuotaHandle(Arc<Shared>);
+
+/// The one allocation that handle, future and body of a request share.
+struct Shared {
+    /// Which layer meters the request.
+    layer: u64,
+    /// The handle of another layer further out.
+    outer: Option<QuotaHandle>,
+    order: Option<Order>,
+    state: Mutex<State>,
+}
+
+/// What the handler may reserve, where that is left to it.
+pub(super) struct Order {
+    pub(super) quotas: Quotas,
+    pub(super) profile: Profile,
+    pub(super) feature: String,
+}
+
+struct State {
+    /// None while the handler has not reserved, and where the store failed and requests may pass.
+    decision: Option<Decision>,
+    word: Option<Spent>,
+    settled: bool,
+}
+
+/// Why a handler's word was not taken.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HandleError {
+    /// The request is settled: its body has ended, or nobody waits for it any more.
+    Settled,
+    /// The layer reserves by itself: the route's rule is not
+    /// [`reserve_in_handler`](crate::Rule::reserve_in_handler).
+    ReservedByLayer,
+    /// The handler has reserved already.
+    AlreadyReserved,
+    /// The engine could not decide.
+    Engine(Error),
+}
+
+impl QuotaHandle {
+    pub(super) fn new(
+        layer: u64,
+        outer: Option<Self>,
+        order: Option<Order>,
+        decision: Option<Decision>,
+    ) -> Self {
+        let state = State {
+            decision,
+            word: None,
+            settled: false,
+        };
+        Self(Arc::new(Shared {
+            layer,
+            outer,
+            order,
+            state: Mutex::new(state),
+        }))
+    }
+
+    /// Where the profile stood with the feature when it was decided about this request, its own
+    /// units included. None before [`reserve`](Self::reserve).
+    #[must_use]
+    pub fn standing(&self) -> Option<Standing> {
+        self.with_standing(Option::<&Standing>::cloned)
+    }
+
+    /// Units left before the first limit trips; none where nothing is counted.
+    #[must_use]
+    pub fn remaining(&self) -> Option<u64> {
+        self.with_standing(|standing| standing?.remaining())
+    }
+
+    /// When the first limit starts over; none where nothing is counted, or never resets.
+    #[must_use]
+    pub fn resets_at(&self) -> Option<DateTime<Utc>> {
+        self.with_standing(|standing| standing?.resets_at())
+    }
+
+    /// Gives the units back when the request ends, whatever becomes of it: the result came from a
+    /// cache.
+    ///
+    /// # Errors
+    ///
+    /// The request is settled.
+    pub fn release(&self) -> Result<(), HandleError> {
+        self.charge(0)
+    }
+
+    /// Charges `units` when the request ends, whatever becomes of it: more or fewer than were set
+    /// aside, also above the limit.
+    ///
+    /// # Errors
+    ///
+    /// The request is settled.
+    pub fn charge(&self, units: u64) -> Result<(), HandleError> {
+        self.open()?.word = Some(Spent::Units(units));
+        Ok(())
+    }
+
+    /// Sets `units` aside for this request, if the route leaves that to the handler. They are
+    /// settled with the request. After a denial it may be called again, for fewer.
+    ///
+    /// # Errors
+    ///
+    /// The layer or this handler has reserved already, the request is settled, or the engine could
+    /// not decide.
+    pub async fn reserve(&self, units: u64) -> Result<Check, HandleError> {
+        let Some(order) = &self.0.order else {
+            return Err(HandleError::ReservedByLayer);
+        };
+        drop(self.unreserved()?);
+        let decision = order.quotas.reserve(&order.profile, &order.feature, units);
+        let decision = decision.await.map_err(HandleError::Engine)?;
+        let check = match &decision {
+            Decision::Granted(reservation) => Check::Allowed(reservation.standing().clone()),
+            Decision::Denied(denial) => Check::Denied(denial.clone()),
+        };
+        self.unreserved()?.decision = Some(decision);
+        Ok(check)
+    }
+
+    /// Takes the reservation out of the layer's hands, for what lives on after the response: an
+    /// upgraded connection. None if nothing is reserved.
+    ///
+    /// # Errors
+    ///
+    /// The request is settled.
+    pub fn take(&self) -> Result<Option<Reservation>, HandleError> {
+        Ok(match &mut self.open()?.decision {
+            Some(Decision::Granted(reservation)) => Some(reservation.detach()),
+            _ => None,
+        })
+    }
+
+    /// The handle of the next layer further out, if the request passed several.
+    #[must_use]
+    pub fn outer(&self) -> Option<&Self> {
+        self.0.outer.as_ref()
+    }
+
+    /// Whether this layer, or one further out, is `layer`.
+    pub(super) fn has_met(&self, layer: u64) -> bool {
+        self.0.layer == layer || self.outer().is_some_and(|outer| outer.has_met(layer))
+    }
+
+    /// Settles the request, by the handler's word or else by `policy`. Once.
+    pub(super) fn settle(&self, policy: Spent) {
+        let mut state = self.state();
+        if state.settled {
+            return;
+        }
+        state.settled = true;
+        let spent = state.word.unwrap_or(policy);
+        if let Some(Decision::Granted(reservation)) = &mut state.decision {
+            reservation.close(spent);
+        }
+    }
+
+    pub(super) fn with_standing<T>(&self, read: impl FnOnce(Option<&Standing>) -> T) -> T {
+        let state = self.state();
+        read(match &state.decision {
+            Some(Decision::Granted(reservation)) => Some(reservation.standing()),
+            Some(Decision::Denied(denial)) => Some(denial.standing()),
+            None => None,
+        })
+    }
+
+    fn open(&self) -> Result<MutexGuard<'_, State>, HandleError> {
+        let state = self.state();
+        if state.settled {
+            return Err(HandleError::Settled);
+        }
+        Ok(state)
+    }
+
+    fn unreserved(&self) -> Result<MutexGuard<'_, State>, HandleError> {
+        let state = self.open()?;
+        if matches!(state.decision, Some(Decision::Granted(_))) {
+            return Err(HandleError::AlreadyReserved);
+        }
+        Ok(state)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for QuotaHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("QuotaHandle")
+            .field("decision", &state.decision)
+            .field("settled", &state.settled)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for HandleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settled => f.write_str("the request is settled already"),
+            Self::ReservedByLayer => f.write_str("the layer reserves for this route by itself"),
+            Self::AlreadyReserved => f.write_str("the handler has reserved already"),
+            Self::Engine(error) => fmt::Display::fmt(error, f),
+        }
+    }
+}
+
+impl std::error::Error for HandleError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Engine(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+/// Answers 500 on a route that the layer does not meter.
+#[cfg(feature = "axum")]
+impl<S: Sync> axum::extract::FromRequestParts<S> for QuotaHandle {
+    type Rejection = (http::StatusCode, &'static str);
+
+    async fn from_request_parts(
+        parts: &mut http::request::Parts,
+        _state: &S,
+    ) -> Result<Self, Self::Rejection> {
+        const UNMETERED: &str = "this route has no quota: it is outside of the quota layer";
+        let handle = parts.extensions.get::<Self>().cloned();
+        handle.ok_or((http::StatusCode::INTERNAL_SERVER_ERROR, UNMETERED))
+    }
+}

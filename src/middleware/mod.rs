@@ -1,0 +1,34 @@
+//! The layer: which feature, who pays, reserve, or answer the denial; run the inner service; note
+//! the headers; carry the reservation in the body; settle.
+
+mod body;
+mod denial;
+mod future;
+mod handle;
+mod headers;
+mod identity;
+mod layer;
+mod outcome;
+mod problem;
+mod profiles;
+mod refusal;
+mod route;
+mod rules;
+mod service;
+mod settling;
+mod usage;
+
+pub use body::ResponseBody;
+pub use denial::denial_response;
+pub use future::ResponseFuture;
+pub use handle::{HandleError, QuotaHandle};
+pub use headers::{Headers, Reset};
+pub use identity::{ExtensionIdentity, ForwardedIp, HeaderIdentity, Identity, PeerIp};
+pub use layer::{QuotaLayer, QuotaLayerBuilder};
+pub use outcome::{Ending, Outcome};
+pub use profiles::{ProfileSource, Profiles};
+pub use refusal::Failure;
+pub use route::Rule;
+pub use rules::{OnStoreFailure, Unidentified};
+pub use service::Quota;
+pub use usage::UsageService;

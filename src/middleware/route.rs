@@ -1,0 +1,239 @@
+//! Which feature a request uses.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use http::Method;
+use http::request::Parts;
+
+use crate::error::ConfigError;
+
+/// How the requests of a route are metered: which feature they use, how many units of it, and what
+/// becomes of a denial.
+///
+/// A feature's name alone is a rule: one unit, reserved by the layer, and a denial is answered.
+///
+/// ```
+/// use tower_quota::Rule;
+///
+/// let rule = Rule::new("discover").units(2).forward_denials();
+/// let plain = Rule::from("remix");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rule {
+    feature: CompactString,
+    units: Units,
+    forwards_denials: bool,
+    reserved_by_handler: bool,
+}
+
+#[derive(Clone)]
+enum Units {
+    Fixed(u64),
+    Of(Arc<dyn Fn(&Parts) -> u64 + Send + Sync>),
+}
+
+impl Rule {
+    /// One unit of `feature` a request.
+    #[must_use]
+    pub fn new(feature: impl AsRef<str>) -> Self {
+        Self {
+            feature: CompactString::new(feature),
+            units: Units::Fixed(1),
+            forwards_denials: false,
+            reserved_by_handler: false,
+        }
+    }
+
+    /// This many units a request.
+    #[must_use]
+    pub fn units(mut self, units: u64) -> Self {
+        self.units = Units::Fixed(units);
+        self
+    }
+
+    /// As many units as `units` finds in the request's parts.
+    #[must_use]
+    pub fn units_of(mut self, units: impl Fn(&Parts) -> u64 + Send + Sync + 'static) -> Self {
+        self.units = Units::Of(Arc::new(units));
+        self
+    }
+
+    /// Hands a denied request to the handler, with the [`Denial`](crate::Denial) in its extensions:
+    /// it may have a cached result, and answers with
+    /// [`denial_response`](crate::denial_response) if not.
+    #[must_use]
+    pub fn forward_denials(mut self) -> Self {
+        self.forwards_denials = true;
+        self
+    }
+
+    /// Leaves reserving to the handler, which calls
+    /// [`QuotaHandle::reserve`](crate::QuotaHandle::reserve) once it knows what the request takes.
+    #[must_use]
+    pub fn reserve_in_handler(mut self) -> Self {
+        self.reserved_by_handler = true;
+        self
+    }
+
+    pub(super) fn feature(&self) -> &str {
+        &self.feature
+    }
+
+    pub(super) fn units_for(&self, parts: &Parts) -> u64 {
+        match &self.units {
+            Units::Fixed(units) => *units,
+            Units::Of(units) => units(parts),
+        }
+    }
+
+    pub(super) fn forwards_denials(&self) -> bool {
+        self.forwards_denials
+    }
+
+    pub(super) fn is_reserved_by_handler(&self) -> bool {
+        self.reserved_by_handler
+    }
+}
+
+impl From<&str> for Rule {
+    fn from(feature: &str) -> Self {
+        Self::new(feature)
+    }
+}
+
+impl fmt::Debug for Units {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(units) => fmt::Debug::fmt(units, f),
+            Self::Of(_) => f.write_str("closure"),
+        }
+    }
+}
+
+/// Finds the rule in a request's parts.
+pub(super) type Classify = dyn Fn(&Parts) -> Option<Rule> + Send + Sync;
+
+/// The rules of a layer, as its builder was told.
+#[derive(Default)]
+pub(super) struct RouteList {
+    pub(super) routes: Vec<(Option<Method>, String, Rule)>,
+    pub(super) classify: Option<Box<Classify>>,
+    pub(super) every_request: Option<Rule>,
+}
+
+impl RouteList {
+    /// Every feature that is named here, for a check that it exists.
+    pub(super) fn features(&self) -> impl Iterator<Item = &str> {
+        let routed = self.routes.iter().map(|(_, _, rule)| rule);
+        routed.chain(&self.every_request).map(Rule::feature)
+    }
+}
+
+/// The rules of a layer, ready to be looked up: by path, else by the classifier, else the one for
+/// every request.
+pub(super) struct Routes {
+    by_path: matchit::Router<ByMethod>,
+    classify: Option<Box<Classify>>,
+    every_request: Option<Rule>,
+}
+
+/// The rules of one pattern.
+#[derive(Default)]
+struct ByMethod {
+    methods: Vec<(Method, Rule)>,
+    any: Option<Rule>,
+}
+
+impl Routes {
+    pub(super) fn new(list: RouteList) -> Result<Self, ConfigError> {
+        if list.routes.is_empty() && list.classify.is_none() && list.every_request.is_none() {
+            return Err(ConfigError::NoRoutes);
+        }
+        let mut patterns: BTreeMap<String, ByMethod> = BTreeMap::new();
+        for (method, pattern, rule) in list.routes {
+            let rules = patterns.entry(pattern.clone()).or_default();
+            rules
+                .add(method, rule)
+                .map_err(|method| ConfigError::DuplicateRoute {
+                    route: format!("{method} {pattern}"),
+                })?;
+        }
+        let mut by_path = matchit::Router::new();
+        for (pattern, rules) in patterns {
+            by_path
+                .insert(pattern.clone(), rules)
+                .map_err(|error| ConfigError::BadRoute {
+                    pattern,
+                    reason: error.to_string(),
+                })?;
+        }
+        Ok(Self {
+            by_path,
+            classify: list.classify,
+            every_request: list.every_request,
+        })
+    }
+
+    /// The rule for a request; none if it is not metered. `OPTIONS` never is: it is the browser's
+    /// question before the request (a preflight), not a use.
+    pub(super) fn find(&self, parts: &Parts) -> Option<Cow<'_, Rule>> {
+        if parts.method == Method::OPTIONS {
+            return None;
+        }
+        if let Ok(found) = self.by_path.at(path(parts)) {
+            if let Some(rule) = found.value.get(&parts.method) {
+                return Some(Cow::Borrowed(rule));
+            }
+        }
+        match &self.classify {
+            Some(classify) => classify(parts).map(Cow::Owned),
+            None => self.every_request.as_ref().map(Cow::Borrowed),
+        }
+    }
+}
+
+impl ByMethod {
+    fn add(&mut self, method: Option<Method>, rule: Rule) -> Result<(), String> {
+        match method {
+            None if self.any.is_some() => return Err("any method".to_owned()),
+            None => self.any = Some(rule),
+            Some(method) if self.methods.iter().any(|(known, _)| *known == method) => {
+                return Err(method.to_string());
+            }
+            Some(method) => self.methods.push((method, rule)),
+        }
+        Ok(())
+    }
+
+    /// The rule of this very method; a `HEAD` is metered as its `GET` would be.
+    fn get(&self, method: &Method) -> Option<&Rule> {
+        let of = |wanted: &Method| {
+            let mut rules = self.methods.iter();
+            rules
+                .find(|(known, _)| known == wanted)
+                .map(|(_, rule)| rule)
+        };
+        let own = of(method);
+        let own = own.or_else(|| of(&Method::GET).filter(|_| method == Method::HEAD));
+        own.or(self.any.as_ref())
+    }
+}
+
+/// The path that patterns are matched with. Inside `Router::nest` axum strips the prefix from the
+/// request's own URI and keeps the whole one aside.
+#[cfg(feature = "axum")]
+fn path(parts: &Parts) -> &str {
+    match parts.extensions.get::<axum::extract::OriginalUri>() {
+        Some(original) => original.0.path(),
+        None => parts.uri.path(),
+    }
+}
+
+#[cfg(not(feature = "axum"))]
+fn path(parts: &Parts) -> &str {
+    parts.uri.path()
+}

@@ -1,0 +1,187 @@
+//! What the layer was told, and what follows from it for a request: the decision, apart from the
+//! plumbing.
+
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use futures::future::FutureExt;
+use http::HeaderValue;
+use http::request::Parts;
+
+use super::handle::{Order, QuotaHandle};
+use super::identity::Identity;
+use super::profiles::{Loaded, Profiles};
+use super::refusal::Refusal;
+use super::route::{Routes, Rule};
+use super::settling::Terms;
+use crate::clock::Timestamp;
+use crate::decision::Denial;
+use crate::error::Error;
+use crate::limits::Profile;
+use crate::quotas::Quotas;
+use crate::reservation::Decision;
+use crate::store::Answer;
+use crate::striped::Striped;
+
+/// What becomes of a request when nobody knows who pays: it has no identity, or an unknown one.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum Unidentified {
+    /// It is answered with 401. RFC 9110 wants a challenge with it: see
+    /// [`Challenge`](Self::Challenge).
+    #[default]
+    Refuse,
+    /// It is answered with 401 and this `WWW-Authenticate`.
+    Challenge(HeaderValue),
+    /// It passes unmetered.
+    Pass,
+    /// This profile pays, for all such requests together.
+    Profile(Profile),
+}
+
+/// What becomes of a request when the store fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnStoreFailure {
+    /// It is answered with 503.
+    #[default]
+    Refuse,
+    /// It passes, and nothing is counted.
+    Allow,
+}
+
+/// Makes a profile of a request's parts.
+pub(super) type MakeProfile = dyn Fn(&Parts) -> Option<Profile> + Send + Sync;
+
+/// Who pays.
+pub(super) enum Payer {
+    /// Whom the closure names.
+    Made(Box<MakeProfile>),
+    /// Whoever is identified, on this plan.
+    OnPlan(Box<dyn Identity>, CompactString),
+    /// Whoever is identified, as the source knows them.
+    Loaded(Box<dyn Identity>, Profiles),
+}
+
+/// All that a layer was told.
+pub(super) struct Rules {
+    /// Tells this layer from others that a request meets.
+    pub(super) layer: u64,
+    pub(super) quotas: Quotas,
+    pub(super) routes: Routes,
+    pub(super) payer: Payer,
+    pub(super) unidentified: Unidentified,
+    pub(super) on_store_failure: OnStoreFailure,
+    pub(super) terms: Striped<Arc<Terms>>,
+}
+
+/// What is to be done with a request.
+pub(super) enum Admission {
+    /// Run it untouched: it is not metered.
+    Pass,
+    /// Run it. There is no decision where the handler is to reserve, or where the store failed and
+    /// requests may pass; a denial is forwarded.
+    Run(Option<Decision>, Option<Order>),
+    /// Answer the denial.
+    Deny(Denial),
+    /// Answer that nothing could be decided.
+    Refuse(Refusal),
+}
+
+/// Who pays; none if the request passes unmetered.
+type Paying = Result<Option<Profile>, Refusal>;
+
+impl Rules {
+    /// Which feature, who pays, reserve.
+    pub(super) fn admit(self: &Arc<Self>, parts: &Parts) -> Answer<Admission> {
+        let Some(rule) = self.routes.find(parts) else {
+            return Answer::Ready(Admission::Pass);
+        };
+        let outer = parts.extensions.get::<QuotaHandle>();
+        if outer.is_some_and(|outer| outer.has_met(self.layer)) {
+            return Answer::Ready(Admission::Pass);
+        }
+        let units = rule.units_for(parts);
+        let now = self.quotas.now();
+        match self.paying(parts, now) {
+            Answer::Ready(paying) => self.reserve(paying, &rule, units, now),
+            Answer::Pending(paying) => {
+                let (rules, rule) = (self.clone(), rule.into_owned());
+                let admission = async move { rules.reserve(paying.await, &rule, units, now).await };
+                Answer::Pending(admission.boxed())
+            }
+        }
+    }
+
+    pub(super) fn paying(&self, parts: &Parts, now: Timestamp) -> Answer<Paying> {
+        let known = match &self.payer {
+            Payer::Made(make) => Answer::Ready(Ok(make(parts))),
+            Payer::OnPlan(identity, plan) => {
+                let id = identity.identify(parts);
+                Answer::Ready(Ok(id.map(|id| Profile::of(id, plan.clone()))))
+            }
+            Payer::Loaded(identity, profiles) => match identity.identify(parts) {
+                None => Answer::Ready(Ok(None)),
+                Some(id) => match id.check() {
+                    Ok(()) => profiles.get(&id, now),
+                    Err(error) => return Answer::Ready(Err(error.into())),
+                },
+            },
+        };
+        match known {
+            Answer::Ready(known) => Answer::Ready(self.unidentified.resolve(known)),
+            Answer::Pending(known) => {
+                let unidentified = self.unidentified.clone();
+                Answer::Pending(known.map(move |known| unidentified.resolve(known)).boxed())
+            }
+        }
+    }
+
+    fn reserve(
+        &self,
+        paying: Paying,
+        rule: &Rule,
+        units: u64,
+        now: Timestamp,
+    ) -> Answer<Admission> {
+        let profile = match paying {
+            Ok(Some(profile)) => profile,
+            Ok(None) => return Answer::Ready(Admission::Pass),
+            Err(refusal) => return Answer::Ready(Admission::Refuse(refusal)),
+        };
+        if rule.is_reserved_by_handler() {
+            let order = Order {
+                quotas: self.quotas.clone(),
+                profile,
+                feature: rule.feature().to_owned(),
+            };
+            return Answer::Ready(Admission::Run(None, Some(order)));
+        }
+        let forwards_denials = rule.forwards_denials();
+        let on_store_failure = self.on_store_failure;
+        let decision = self.quotas.reserve_at(&profile, rule.feature(), units, now);
+        decision.map(move |decision| match decision {
+            Ok(Decision::Denied(denial)) if !forwards_denials => Admission::Deny(denial),
+            Ok(decision) => Admission::Run(Some(decision), None),
+            Err(Error::Store(_)) if on_store_failure == OnStoreFailure::Allow => {
+                Admission::Run(None, None)
+            }
+            Err(error) => Admission::Refuse(error.into()),
+        })
+    }
+}
+
+impl Unidentified {
+    fn resolve(&self, known: Loaded) -> Paying {
+        match (known, self) {
+            (Ok(Some(profile)), _) => Ok(Some(profile)),
+            (Ok(None), Self::Refuse) => Err(Refusal::Unidentified(None)),
+            (Ok(None), Self::Challenge(challenge)) => {
+                Err(Refusal::Unidentified(Some(challenge.clone())))
+            }
+            (Ok(None), Self::Pass) => Ok(None),
+            (Ok(None), Self::Profile(profile)) => Ok(Some(profile.clone())),
+            (Err(error), _) => Err(Refusal::unavailable(error)),
+        }
+    }
+}
