@@ -96,19 +96,19 @@ impl QuotaHandle {
     /// units included. None before [`reserve`](Self::reserve).
     #[must_use]
     pub fn standing(&self) -> Option<Standing> {
-        self.with_standing(Option::<&Standing>::cloned)
+        self.with_standing(Standing::clone)
     }
 
     /// Units left before the first limit trips; none where nothing is counted.
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
-        self.with_standing(|standing| standing?.remaining())
+        self.with_standing(Standing::remaining).flatten()
     }
 
     /// When the first limit starts over; none where nothing is counted, or never resets.
     #[must_use]
     pub fn resets_at(&self) -> Option<DateTime<Utc>> {
-        self.with_standing(|standing| standing?.resets_at())
+        self.with_standing(Standing::resets_at).flatten()
     }
 
     /// Gives the units back when the request ends, whatever becomes of it: the result came from a
@@ -191,13 +191,12 @@ impl QuotaHandle {
         }
     }
 
-    pub(super) fn with_standing<T>(&self, read: impl FnOnce(Option<&Standing>) -> T) -> T {
-        let state = self.state();
-        read(match &state.decision {
-            Some(Decision::Granted(reservation)) => Some(reservation.standing()),
-            Some(Decision::Denied(denial)) => Some(denial.standing()),
+    pub(super) fn with_standing<T>(&self, read: impl FnOnce(&Standing) -> T) -> Option<T> {
+        match &self.state().decision {
+            Some(Decision::Granted(reservation)) => Some(read(reservation.standing())),
+            Some(Decision::Denied(denial)) => Some(read(denial.standing())),
             None => None,
-        })
+        }
     }
 
     fn open(&self) -> Result<MutexGuard<'_, State>, HandleError> {

@@ -99,11 +99,8 @@ impl Settling {
         };
         self.settle(ending, Some(&head.headers));
         let headers = self.terms.headers;
-        self.handle.with_standing(|standing| {
-            if let Some(standing) = standing {
-                headers.write(standing, &mut head.headers);
-            }
-        });
+        self.handle
+            .with_standing(|standing| headers.write(standing, &mut head.headers));
         (!self.settled).then_some(self)
     }
 
