@@ -11,21 +11,29 @@
 )]
 
 mod bounds;
+mod builder;
 mod clock;
+mod count;
 mod decision;
+mod engine;
 mod error;
 mod limits;
 mod middleware;
+mod operators;
 mod quotas;
 mod reservation;
+mod standing;
 pub mod store;
 mod striped;
 
 pub use bounds::{MAX_ID_BYTES, MAX_UNITS};
+pub use builder::QuotasBuilder;
 #[cfg(feature = "test-util")]
 pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock, Timestamp};
-pub use decision::{Check, Count, Counts, Denial, Settlement, Spent, Standing, Status};
+pub use count::{Count, Counts, Spent};
+pub use decision::{Check, Denial, Settlement};
+pub use engine::Mode;
 pub use error::{BoxError, ConfigError, Error, StoreError};
 pub use limits::{Limit, LimitKey, Plan, Profile, ProfileId, Span, Window};
 pub use middleware::{
@@ -34,6 +42,7 @@ pub use middleware::{
     QuotaLayer, QuotaLayerBuilder, Reset, ResponseBody, ResponseFuture, Rule, Unidentified,
     UsageService, denial_response,
 };
-pub use quotas::{Mode, Quotas, QuotasBuilder, Usage};
+pub use quotas::Quotas;
 pub use reservation::{Decision, Reservation};
+pub use standing::{Standing, Status, Usage};
 pub use store::MemoryStore;

@@ -1,6 +1,8 @@
 //! The guard that owns a hold, and the decision that hands it out.
 
-use crate::decision::{Denial, Spent, Standing};
+use crate::count::Spent;
+use crate::decision::Denial;
+use crate::standing::Standing;
 use crate::store::Hold;
 
 /// What [`Quotas::reserve`](crate::Quotas::reserve) decided.

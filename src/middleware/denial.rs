@@ -6,7 +6,8 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::problem::{GrpcCode, NO_STORE, Problem, grpc_response, problem_response, rfc_3339};
-use crate::decision::{Denial, Status};
+use crate::decision::Denial;
+use crate::standing::Status;
 
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 

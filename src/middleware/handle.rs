@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use crate::decision::{Check, Spent, Standing};
+use crate::count::Spent;
+use crate::decision::Check;
 use crate::error::Error;
 use crate::limits::Profile;
 use crate::quotas::Quotas;
 use crate::reservation::{Decision, Reservation};
+use crate::standing::Standing;
 
 /// Lets a handler read its quota and decide what its request costs. It is in the extensions of
 /// every metered request, in every mode; with feature `axum` it is an extractor too.

@@ -4,8 +4,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
-use crate::decision::{Count, Standing};
+use crate::count::Count;
 use crate::limits::{KeyedLimit, Limit};
+use crate::standing::Standing;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");

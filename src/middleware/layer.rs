@@ -256,12 +256,12 @@ impl QuotaLayerBuilder {
     pub fn build(self) -> Result<QuotaLayer, ConfigError> {
         static LAYERS: AtomicU64 = AtomicU64::new(0);
         for feature in self.routes.features() {
-            self.quotas.check_feature(feature)?;
+            self.quotas.engine().check_feature(feature)?;
         }
         let payer = match (self.payer, self.identity) {
             (Some(PayerKind::Made(make)), _) => Payer::Made(make),
             (Some(PayerKind::OnPlan(plan)), Some(identity)) => {
-                self.quotas.check_plan(&plan)?;
+                self.quotas.engine().check_plan(&plan)?;
                 Payer::OnPlan(identity, plan)
             }
             (Some(PayerKind::Loaded(profiles)), Some(identity)) => {
@@ -270,7 +270,7 @@ impl QuotaLayerBuilder {
             (_, None) | (None, _) => return Err(ConfigError::NoPayer),
         };
         if let Unidentified::Profile(profile) = &self.unidentified {
-            self.quotas.check_plan(profile.plan())?;
+            self.quotas.engine().check_plan(profile.plan())?;
         }
         Ok(QuotaLayer(Arc::new(Rules {
             layer: LAYERS.fetch_add(1, Ordering::Relaxed),

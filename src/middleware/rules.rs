@@ -102,7 +102,7 @@ impl Rules {
             return Answer::Ready(Admission::Pass);
         }
         let units = rule.units_for(parts);
-        let now = self.quotas.now();
+        let now = self.quotas.engine().now();
         match self.paying(parts, now) {
             Answer::Ready(paying) => self.reserve(paying, &rule, units, now),
             Answer::Pending(paying) => {

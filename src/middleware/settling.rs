@@ -14,7 +14,8 @@ use super::handle::QuotaHandle;
 use super::headers::Headers;
 use super::outcome::{Ending, Outcome, grpc_status};
 use super::problem::is_grpc;
-use crate::decision::{Denial, Settlement, Spent};
+use crate::count::Spent;
+use crate::decision::{Denial, Settlement};
 
 /// Decides what an outcome costs.
 pub(super) type Policy = dyn Fn(&Outcome<'_>) -> Settlement + Send + Sync;

@@ -15,8 +15,7 @@ use super::body::ResponseBody;
 use super::problem::{json_response, rfc_3339};
 use super::refusal::Refusal;
 use super::rules::Rules;
-use crate::decision::{Standing, Status};
-use crate::quotas::Usage;
+use crate::standing::{Standing, Status, Usage};
 
 /// Answers every request with what its profile has used, as JSON:
 ///
@@ -71,7 +70,7 @@ impl<B> Service<Request<B>> for UsageService {
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, _) = request.into_parts();
         let quotas = self.0.quotas.clone();
-        let paying = self.0.paying(&parts, quotas.now());
+        let paying = self.0.paying(&parts, quotas.engine().now());
         let answer = async move {
             let usage = match paying.await {
                 Ok(Some(profile)) => quotas.usage(&profile).await.map_err(Refusal::from),

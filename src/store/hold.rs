@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::decision::Spent;
+use crate::count::Spent;
 
 /// The name of a hold: no other hold has it, in this process or another.
 ///

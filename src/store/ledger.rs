@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use super::hold::HoldId;
 use super::{Change, Counter, Reserve};
 use crate::clock::Timestamp;
-use crate::decision::{Count, Counts, Spent};
+use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
 use crate::limits::{LimitKey, ProfileId};
 

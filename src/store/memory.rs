@@ -10,7 +10,7 @@ use super::hold::{Hold, HoldId, Settle};
 use super::ledger::Ledger;
 use super::{Change, Counter, Reserve, Store, Verdict};
 use crate::clock::Timestamp;
-use crate::decision::{Count, Spent};
+use crate::count::{Count, Spent};
 use crate::error::StoreError;
 use crate::limits::ProfileId;
 

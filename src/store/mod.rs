@@ -13,7 +13,7 @@ pub use hold::{Hold, HoldId, Settle};
 pub use memory::MemoryStore;
 
 use crate::clock::Timestamp;
-use crate::decision::{Count, Counts};
+use crate::count::{Count, Counts};
 use crate::error::StoreError;
 use crate::limits::{Allowance, KeyedLimit, LimitKey, ProfileId, Span};
 

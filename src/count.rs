@@ -1,0 +1,72 @@
+//! What a store counts.
+
+use smallvec::SmallVec;
+
+use crate::limits::Span;
+
+/// What a store has counted in one window: units committed, and units held by requests in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Units committed.
+    pub used: u64,
+    /// Units set aside for requests in flight.
+    pub held: u64,
+    /// The window that was counted in.
+    pub window: Span,
+}
+
+impl Count {
+    /// The count of a window in which nothing has happened yet.
+    #[must_use]
+    pub fn unused(window: Span) -> Self {
+        Self {
+            used: 0,
+            held: 0,
+            window,
+        }
+    }
+
+    /// Whether `units` more fit into `amount`. A sum that overflows does not fit.
+    #[must_use]
+    pub fn admits(&self, units: u64, amount: u64) -> bool {
+        self.used
+            .checked_add(self.held)
+            .and_then(|taken| taken.checked_add(units))
+            .is_some_and(|total| total <= amount)
+    }
+
+    /// What is left of `amount`: less what is used and held, never below 0.
+    #[must_use]
+    pub fn remaining(&self, amount: u64) -> u64 {
+        amount.saturating_sub(self.used.saturating_add(self.held))
+    }
+
+    /// Settles a hold of `held` units.
+    pub fn settle(&mut self, held: u64, spent: Spent) {
+        self.held = self.held.saturating_sub(held);
+        self.used = self.used.saturating_add(spent.units(held));
+    }
+}
+
+/// One count for each limit of a feature, in the order of the limits.
+pub type Counts = SmallVec<[Count; 2]>;
+
+/// How much of a hold was spent, as a store is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spent {
+    /// Exactly what was held.
+    Held,
+    /// This many units, more or fewer than were held. 0 gives everything back.
+    Units(u64),
+}
+
+impl Spent {
+    /// The units spent, of a hold of `held` units.
+    #[must_use]
+    pub fn units(self, held: u64) -> u64 {
+        match self {
+            Self::Held => held,
+            Self::Units(units) => units,
+        }
+    }
+}

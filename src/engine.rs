@@ -1,0 +1,138 @@
+//! What an engine consists of, and the part of it that operators change.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use crate::clock::{Clock, Timestamp};
+use crate::error::{ConfigError, Error};
+use crate::limits::{Allowance, Catalog, Limit, Plan, Profile};
+use crate::store::Store;
+
+/// What the engine does with requests. It can be switched while requests are in flight: each is
+/// settled as it was granted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mode {
+    /// Count, and deny what does not fit.
+    #[default]
+    Enforce,
+    /// Neither count nor deny: for a single user at home.
+    Unmetered,
+    /// Count, but never deny: to see what a limit would do.
+    Shadow,
+}
+
+impl Mode {
+    const ALL: [Self; 3] = [Self::Enforce, Self::Unmetered, Self::Shadow];
+}
+
+/// Store, clock, plans and mode.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    /// What the catalog was made of. Whoever changes it holds the lock until the catalog follows.
+    plans: Mutex<Vec<Plan>>,
+    catalog: ArcSwap<Catalog>,
+    mode: AtomicU8,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        plans: Vec<Plan>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        mode: Mode,
+    ) -> Result<Self, ConfigError> {
+        let catalog = Catalog::new(&plans)?;
+        Ok(Self {
+            store,
+            clock,
+            plans: Mutex::new(plans),
+            catalog: ArcSwap::from_pointee(catalog),
+            mode: AtomicU8::new(mode as u8),
+        })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        let mode = self.mode.load(Ordering::Relaxed);
+        Mode::ALL
+            .into_iter()
+            .find(|known| *known as u8 == mode)
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn set_mode(&self, mode: Mode) {
+        self.mode.store(mode as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn plans(&self) -> MutexGuard<'_, Vec<Plan>> {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Edits the plans: all of `edit` takes effect at once, or nothing.
+    pub(crate) fn edit_plans(
+        &self,
+        edit: impl FnOnce(&mut Vec<Plan>) -> Result<(), ConfigError>,
+    ) -> Result<(), ConfigError> {
+        let mut plans = self.plans();
+        let mut edited = plans.clone();
+        edit(&mut edited)?;
+        self.catalog.store(Arc::new(Catalog::new(&edited)?));
+        *plans = edited;
+        Ok(())
+    }
+
+    /// Edits the limits of some features of a plan.
+    pub(crate) fn edit_limits(
+        &self,
+        plan: &str,
+        limits: impl IntoIterator<Item = (impl AsRef<str>, Vec<Limit>)>,
+    ) -> Result<(), ConfigError> {
+        self.edit_plans(|plans| {
+            let Some(plan) = plans.iter_mut().find(|known| known.name() == plan) else {
+                let plan = plan.to_owned();
+                return Err(ConfigError::UnknownPlan { plan });
+            };
+            for (feature, limits) in limits {
+                self.check_feature(feature.as_ref())?;
+                plan.set_limits(feature.as_ref(), limits);
+            }
+            Ok(())
+        })
+    }
+
+    pub(crate) fn check_feature(&self, feature: &str) -> Result<(), ConfigError> {
+        self.catalog.load().check_feature(feature)
+    }
+
+    pub(crate) fn check_plan(&self, plan: &str) -> Result<(), ConfigError> {
+        self.catalog.load().check_plan(plan)
+    }
+
+    /// What `profile` may spend of `feature`.
+    pub(crate) fn allowance(
+        &self,
+        profile: &Profile,
+        feature: &str,
+    ) -> Result<Arc<Allowance>, Error> {
+        profile.id().check()?;
+        self.catalog.load().allowance(profile, feature).cloned()
+    }
+
+    /// What `profile` may spend of every feature.
+    pub(crate) fn allowances(&self, profile: &Profile) -> Result<Vec<Arc<Allowance>>, Error> {
+        profile.id().check()?;
+        let catalog = self.catalog.load();
+        let features = catalog.features();
+        features
+            .map(|feature| catalog.allowance(profile, feature).cloned())
+            .collect()
+    }
+}

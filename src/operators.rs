@@ -1,0 +1,107 @@
+//! What operators do to a running engine.
+
+use crate::engine::Mode;
+use crate::error::{ConfigError, Error};
+use crate::limits::{Limit, Plan, Profile};
+use crate::quotas::Quotas;
+use crate::store::{Answer, Change};
+
+/// What operators do while requests are in flight.
+impl Quotas {
+    /// The present mode.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.engine().mode()
+    }
+
+    /// Switches the mode, at once and for all clones. Requests in flight are settled as they were
+    /// granted.
+    pub fn set_mode(&self, mode: Mode) {
+        self.engine().set_mode(mode);
+    }
+
+    /// The present plans.
+    #[must_use]
+    pub fn plans(&self) -> Vec<Plan> {
+        self.engine().plans().clone()
+    }
+
+    /// Replaces all plans, at once and for all clones. What was used stays used: a count belongs
+    /// to a feature, a limit's name and the kind of its window, not to a plan or an amount.
+    ///
+    /// # Errors
+    ///
+    /// As for [`QuotasBuilder::build`]; then the old plans stay.
+    pub fn set_plans(&self, plans: impl IntoIterator<Item = Plan>) -> Result<(), ConfigError> {
+        let new = plans.into_iter().collect();
+        self.engine().edit_plans(|plans| {
+            *plans = new;
+            Ok(())
+        })
+    }
+
+    /// Replaces the limits of some features of a plan, all or none of them, at once and for all
+    /// clones. What was used stays used.
+    ///
+    /// ```
+    /// # use tower_quota::{Limit, Plan, Quotas, Window};
+    /// # fn main() -> Result<(), tower_quota::ConfigError> {
+    /// # let quotas = Quotas::builder()
+    /// #     .plan(Plan::new("free").feature("remix", [Limit::new(1, Window::Day)]))
+    /// #     .build()?;
+    /// quotas.set_limits("free", [("remix", [Limit::new(5, Window::Day)])])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The plan or a feature is unknown, or a limit is bad; then the old limits stay.
+    pub fn set_limits<F, L>(
+        &self,
+        plan: &str,
+        limits: impl IntoIterator<Item = (F, L)>,
+    ) -> Result<(), ConfigError>
+    where
+        F: AsRef<str>,
+        L: IntoIterator<Item = Limit>,
+    {
+        let limits = limits
+            .into_iter()
+            .map(|(feature, limits)| (feature, limits.into_iter().collect()));
+        self.engine().edit_limits(plan, limits)
+    }
+
+    /// An operator's charge: adds to what is used, whatever mode and profile say.
+    ///
+    /// # Errors
+    ///
+    /// As for [`reserve`](Self::reserve).
+    pub fn debit(&self, profile: &Profile, feature: &str, units: u64) -> Answer<Result<(), Error>> {
+        self.change(profile, feature, Change::Debit(units))
+    }
+
+    /// An operator's gift: takes from what is used, down to 0.
+    ///
+    /// # Errors
+    ///
+    /// As for [`reserve`](Self::reserve).
+    pub fn credit(
+        &self,
+        profile: &Profile,
+        feature: &str,
+        units: u64,
+    ) -> Answer<Result<(), Error>> {
+        self.change(profile, feature, Change::Credit(units))
+    }
+
+    /// Starts the present windows of a feature over. What is held for requests in flight stays
+    /// held, and is settled on top.
+    ///
+    /// # Errors
+    ///
+    /// As for [`reserve`](Self::reserve).
+    pub fn reset(&self, profile: &Profile, feature: &str) -> Answer<Result<(), Error>> {
+        self.change(profile, feature, Change::Reset)
+    }
+}

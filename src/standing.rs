@@ -1,0 +1,195 @@
+//! Where a profile stands with its limits.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use compact_str::CompactString;
+
+use crate::clock::Timestamp;
+use crate::count::{Count, Counts, Spent};
+use crate::limits::{Allowance, KeyedLimit};
+
+/// Where a profile stands with one limit, as of the moment of a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    limit: CompactString,
+    amount: u64,
+    count: Count,
+    as_of: Timestamp,
+}
+
+impl Status {
+    fn new(keyed: &KeyedLimit, count: Count, as_of: Timestamp) -> Self {
+        Self {
+            limit: CompactString::new(keyed.limit.name()),
+            amount: keyed.limit.amount(),
+            count,
+            as_of,
+        }
+    }
+
+    /// The limit's name.
+    #[must_use]
+    pub fn limit(&self) -> &str {
+        &self.limit
+    }
+
+    /// The limit's amount: units per window.
+    #[must_use]
+    pub fn amount(&self) -> u64 {
+        self.amount
+    }
+
+    /// Units committed in this window. It may exceed the amount: after a downgrade, or when more
+    /// was charged afterwards than was asked for before.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.count.used
+    }
+
+    /// Units set aside for requests in flight.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.count.held
+    }
+
+    /// Units left: the amount less what is used and held, never below 0.
+    #[must_use]
+    pub fn remaining(&self) -> u64 {
+        self.count.remaining(self.amount)
+    }
+
+    /// When the count starts over; none for a lifetime limit.
+    #[must_use]
+    pub fn resets_at(&self) -> Option<DateTime<Utc>> {
+        self.count.window.resets_at().map(DateTime::from)
+    }
+
+    /// Whole seconds from the decision until the count starts over, rounded up.
+    #[must_use]
+    pub fn seconds_until_reset(&self) -> Option<u64> {
+        let resets_at = self.count.window.resets_at()?;
+        Some(self.as_of.seconds_until(resets_at))
+    }
+
+    /// Whether `units` more would fit.
+    pub(crate) fn admits(&self, units: u64) -> bool {
+        self.count.admits(units, self.amount)
+    }
+
+    /// The length of the present window in seconds, rounded up; none for a lifetime limit.
+    #[must_use]
+    pub fn window_seconds(&self) -> Option<u64> {
+        self.count.window.seconds()
+    }
+}
+
+/// Where a profile stands with every limit of one feature, as of the moment of a decision.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    allowance: Arc<Allowance>,
+    /// One for each limit, or none where nothing is counted.
+    counts: Counts,
+    as_of: Timestamp,
+}
+
+impl Standing {
+    pub(crate) fn new(allowance: Arc<Allowance>, counts: Counts, as_of: Timestamp) -> Self {
+        Self {
+            allowance,
+            counts,
+            as_of,
+        }
+    }
+
+    /// The standing of somebody whose use is not counted.
+    pub(crate) fn uncounted(allowance: Arc<Allowance>, as_of: Timestamp) -> Self {
+        Self::new(allowance, Counts::new(), as_of)
+    }
+
+    /// The feature.
+    #[must_use]
+    pub fn feature(&self) -> &str {
+        self.allowance.feature()
+    }
+
+    /// Each limit's status, in the plan's order. Empty where nothing is counted: an unlimited
+    /// profile, or an unmetered engine.
+    pub fn statuses(&self) -> impl Iterator<Item = Status> {
+        self.counted()
+            .map(|(keyed, count)| Status::new(keyed, *count, self.as_of))
+    }
+
+    /// Units left before the first limit trips; none where nothing is counted.
+    #[must_use]
+    pub fn remaining(&self) -> Option<u64> {
+        self.counted()
+            .map(|(keyed, count)| count.remaining(keyed.limit.amount()))
+            .min()
+    }
+
+    /// When the first limit starts over; none where nothing is counted, or never starts over.
+    #[must_use]
+    pub fn resets_at(&self) -> Option<DateTime<Utc>> {
+        let ends = self
+            .counts
+            .iter()
+            .filter_map(|count| count.window.resets_at());
+        ends.min().map(DateTime::from)
+    }
+
+    pub(crate) fn admits(&self, units: u64) -> bool {
+        self.counted()
+            .all(|(keyed, count)| count.admits(units, keyed.limit.amount()))
+    }
+
+    pub(crate) fn counted(&self) -> impl Iterator<Item = (&KeyedLimit, &Count)> {
+        self.allowance.limits().iter().zip(&self.counts)
+    }
+
+    pub(crate) fn as_of(&self) -> Timestamp {
+        self.as_of
+    }
+
+    /// The same standing after a reservation of `held` units was settled with `spent`.
+    pub(crate) fn settle(&mut self, held: u64, spent: Spent) {
+        for count in &mut self.counts {
+            count.settle(held, spent);
+        }
+    }
+}
+
+/// What a profile has used of every feature.
+#[derive(Clone, Debug)]
+pub struct Usage {
+    unlimited: bool,
+    standings: Vec<Standing>,
+}
+
+impl Usage {
+    pub(crate) fn new(unlimited: bool, standings: Vec<Standing>) -> Self {
+        Self {
+            unlimited,
+            standings,
+        }
+    }
+
+    /// Whether the profile is never denied.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        self.unlimited
+    }
+
+    /// Where the profile stands with each feature of any plan. A feature that its own plan lacks
+    /// has a limit of 0.
+    pub fn standings(&self) -> impl Iterator<Item = &Standing> {
+        self.standings.iter()
+    }
+
+    /// Where the profile stands with this feature; none if no plan has it.
+    #[must_use]
+    pub fn feature(&self, feature: &str) -> Option<&Standing> {
+        self.standings()
+            .find(|standing| standing.feature() == feature)
+    }
+}
