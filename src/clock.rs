@@ -100,15 +100,10 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     fn now(&self) -> Timestamp {
         // A clock set before 1970 reads as 1970.
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(0).saturating_add(since_epoch)
     }
 }
@@ -117,11 +112,12 @@ impl Clock for SystemClock {
 ///
 /// ```
 /// use std::time::Duration;
+/// use chrono::{DateTime, Utc};
 /// use tower_quota::{Clock, ManualClock, Timestamp};
 ///
-/// let clock = ManualClock::at("2026-11-24T23:59:59Z".parse().unwrap());
+/// let midnight: DateTime<Utc> = "2026-11-25T00:00:00Z".parse().unwrap();
+/// let clock = ManualClock::at(midnight - Duration::from_secs(1));
 /// clock.advance(Duration::from_secs(1));
-/// let midnight = "2026-11-25T00:00:00Z".parse().unwrap();
 /// assert_eq!(clock.now(), Timestamp::from(midnight));
 /// ```
 #[cfg(feature = "test-util")]

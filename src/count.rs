@@ -19,11 +19,7 @@ impl Count {
     /// The count of a window in which nothing has happened yet.
     #[must_use]
     pub fn unused(window: Span) -> Self {
-        Self {
-            used: 0,
-            held: 0,
-            window,
-        }
+        Self { used: 0, held: 0, window }
     }
 
     /// Whether `units` more fit into `amount`. A sum that overflows does not fit.

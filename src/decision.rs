@@ -39,9 +39,7 @@ impl Denial {
 
     /// The limits that had no room for the request.
     pub fn violated(&self) -> impl Iterator<Item = Status> {
-        self.standing
-            .statuses()
-            .filter(|status| !status.admits(self.units))
+        self.standing.statuses().filter(|status| !status.admits(self.units))
     }
 
     /// The tripped limit that keeps the request waiting longest.

@@ -62,10 +62,7 @@ impl Engine {
 
     pub(crate) fn mode(&self) -> Mode {
         let mode = self.mode.load(Ordering::Relaxed);
-        Mode::ALL
-            .into_iter()
-            .find(|known| *known as u8 == mode)
-            .unwrap_or_default()
+        Mode::ALL.into_iter().find(|known| *known as u8 == mode).unwrap_or_default()
     }
 
     pub(crate) fn set_mode(&self, mode: Mode) {
@@ -131,8 +128,6 @@ impl Engine {
         profile.id().check()?;
         let catalog = self.catalog.load();
         let features = catalog.features();
-        features
-            .map(|feature| catalog.allowance(profile, feature).cloned())
-            .collect()
+        features.map(|feature| catalog.allowance(profile, feature).cloned()).collect()
     }
 }

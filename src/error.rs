@@ -99,10 +99,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "feature `{feature}` has no limit (0 disables it)")
             }
             Self::BadName { what, name } => {
-                write!(
-                    f,
-                    "{what} name {name:?} is not 1 to 64 of the characters A-Z a-z 0-9 . _ -"
-                )
+                write!(f, "{what} name {name:?} is not 1 to 64 of the characters A-Z a-z 0-9 . _ -")
             }
             Self::DuplicateName { what, name, first } if name == first => {
                 write!(f, "{what} `{name}` is there twice")
@@ -116,23 +113,15 @@ impl fmt::Display for ConfigError {
                  milliseconds, from 1 to {}",
                 i64::MAX
             ),
-            Self::AmountTooLarge {
-                feature,
-                limit,
-                amount,
-            } => write!(
-                f,
-                "limit `{limit}` of feature `{feature}`: {amount} is above {MAX_UNITS}"
-            ),
+            Self::AmountTooLarge { feature, limit, amount } => {
+                write!(f, "limit `{limit}` of feature `{feature}`: {amount} is above {MAX_UNITS}")
+            }
             Self::UnknownPlan { plan } => write!(f, "there is no plan `{plan}`"),
             Self::UnknownFeature { feature } => write!(f, "no plan has a feature `{feature}`"),
             Self::BadRoute { pattern, reason } => write!(f, "route `{pattern}`: {reason}"),
             Self::DuplicateRoute { route } => write!(f, "route `{route}` is there twice"),
             Self::BadNetwork { network } => {
-                write!(
-                    f,
-                    "trusted proxy `{network}` is neither an address nor a network"
-                )
+                write!(f, "trusted proxy `{network}` is neither an address nor a network")
             }
             Self::NoRoutes => f.write_str(
                 "the layer meters nothing: name a route, a classifier or one feature for all",
@@ -160,20 +149,12 @@ pub struct StoreError {
 impl StoreError {
     /// A failure of `operation` that may pass: a time-out, a lost connection.
     pub fn transient(operation: &'static str, source: impl Into<BoxError>) -> Self {
-        Self {
-            operation,
-            transient: true,
-            source: source.into(),
-        }
+        Self { operation, transient: true, source: source.into() }
     }
 
     /// A failure of `operation` that stays until somebody acts: a refused password, a full disk.
     pub fn permanent(operation: &'static str, source: impl Into<BoxError>) -> Self {
-        Self {
-            operation,
-            transient: false,
-            source: source.into(),
-        }
+        Self { operation, transient: false, source: source.into() }
     }
 
     /// The clock lags: it asks for a window that ended at `ended` and has been forgotten.

@@ -31,7 +31,7 @@ impl Quotas {
     ///
     /// # Errors
     ///
-    /// As for [`QuotasBuilder::build`]; then the old plans stay.
+    /// As for [`QuotasBuilder::build`](crate::QuotasBuilder::build); then the old plans stay.
     pub fn set_plans(&self, plans: impl IntoIterator<Item = Plan>) -> Result<(), ConfigError> {
         let new = plans.into_iter().collect();
         self.engine().edit_plans(|plans| {
@@ -66,9 +66,8 @@ impl Quotas {
         F: AsRef<str>,
         L: IntoIterator<Item = Limit>,
     {
-        let limits = limits
-            .into_iter()
-            .map(|(feature, limits)| (feature, limits.into_iter().collect()));
+        let limits =
+            limits.into_iter().map(|(feature, limits)| (feature, limits.into_iter().collect()));
         self.engine().edit_limits(plan, limits)
     }
 

@@ -79,9 +79,7 @@ impl Quotas {
         let mode = self.0.mode();
         if mode == Mode::Unmetered || profile.is_unlimited() {
             let standing = Standing::uncounted(allowance, now);
-            return Answer::Ready(Ok(Decision::Granted(Reservation::new(
-                None, units, standing,
-            ))));
+            return Answer::Ready(Ok(Decision::Granted(Reservation::new(None, units, standing))));
         }
         if units == 0 {
             return self
@@ -175,10 +173,8 @@ impl Quotas {
             Ok(allowances) => allowances,
             Err(error) => return Answer::Ready(Err(error)),
         };
-        let counters: Vec<Counter<'_>> = allowances
-            .iter()
-            .flat_map(|allowance| Counter::all(allowance, now))
-            .collect();
+        let counters: Vec<Counter<'_>> =
+            allowances.iter().flat_map(|allowance| Counter::all(allowance, now)).collect();
         let answer = self.0.store.read(profile.id(), &counters);
         let unlimited = profile.is_unlimited();
         drop(counters);

@@ -31,11 +31,7 @@ pub struct Reservation {
 
 impl Reservation {
     pub(crate) fn new(hold: Option<Hold>, units: u64, standing: Standing) -> Self {
-        Self {
-            hold,
-            units,
-            standing,
-        }
+        Self { hold, units, standing }
     }
 
     /// The units that were asked for.
@@ -68,11 +64,7 @@ impl Reservation {
 
     /// Moves the hold into a reservation of its own. What stays settles nothing.
     pub(crate) fn detach(&mut self) -> Self {
-        Self {
-            hold: self.hold.take(),
-            units: self.units,
-            standing: self.standing.clone(),
-        }
+        Self { hold: self.hold.take(), units: self.units, standing: self.standing.clone() }
     }
 
     /// Settles the hold if that has not been done, and brings the standing up to date.

@@ -95,11 +95,7 @@ pub struct Standing {
 
 impl Standing {
     pub(crate) fn new(allowance: Arc<Allowance>, counts: Counts, as_of: Timestamp) -> Self {
-        Self {
-            allowance,
-            counts,
-            as_of,
-        }
+        Self { allowance, counts, as_of }
     }
 
     /// The standing of somebody whose use is not counted.
@@ -116,31 +112,24 @@ impl Standing {
     /// Each limit's status, in the plan's order. Empty where nothing is counted: an unlimited
     /// profile, or an unmetered engine.
     pub fn statuses(&self) -> impl Iterator<Item = Status> {
-        self.counted()
-            .map(|(keyed, count)| Status::new(keyed, *count, self.as_of))
+        self.counted().map(|(keyed, count)| Status::new(keyed, *count, self.as_of))
     }
 
     /// Units left before the first limit trips; none where nothing is counted.
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
-        self.counted()
-            .map(|(keyed, count)| count.remaining(keyed.limit.amount()))
-            .min()
+        self.counted().map(|(keyed, count)| count.remaining(keyed.limit.amount())).min()
     }
 
     /// When the first limit starts over; none where nothing is counted, or never starts over.
     #[must_use]
     pub fn resets_at(&self) -> Option<DateTime<Utc>> {
-        let ends = self
-            .counts
-            .iter()
-            .filter_map(|count| count.window.resets_at());
+        let ends = self.counts.iter().filter_map(|count| count.window.resets_at());
         ends.min().map(DateTime::from)
     }
 
     pub(crate) fn admits(&self, units: u64) -> bool {
-        self.counted()
-            .all(|(keyed, count)| count.admits(units, keyed.limit.amount()))
+        self.counted().all(|(keyed, count)| count.admits(units, keyed.limit.amount()))
     }
 
     pub(crate) fn counted(&self) -> impl Iterator<Item = (&KeyedLimit, &Count)> {
@@ -168,10 +157,7 @@ pub struct Usage {
 
 impl Usage {
     pub(crate) fn new(unlimited: bool, standings: Vec<Standing>) -> Self {
-        Self {
-            unlimited,
-            standings,
-        }
+        Self { unlimited, standings }
     }
 
     /// Whether the profile is never denied.
@@ -189,7 +175,6 @@ impl Usage {
     /// Where the profile stands with this feature; none if no plan has it.
     #[must_use]
     pub fn feature(&self, feature: &str) -> Option<&Standing> {
-        self.standings()
-            .find(|standing| standing.feature() == feature)
+        self.standings().find(|standing| standing.feature() == feature)
     }
 }

@@ -80,10 +80,7 @@ impl Allowance {
             limit: limit.clone(),
             key: Arc::new(LimitKey::new(feature, limit)),
         });
-        Ok(Self {
-            feature: CompactString::new(feature),
-            limits: keyed.collect(),
-        })
+        Ok(Self { feature: CompactString::new(feature), limits: keyed.collect() })
     }
 
     /// The allowance of a plan that lacks a feature which another plan has: nothing, ever.
@@ -135,10 +132,8 @@ pub(super) fn check_unique<'a>(
 ) -> Result<(), ConfigError> {
     match before.find(|first| first.eq_ignore_ascii_case(name)) {
         None => Ok(()),
-        Some(first) => Err(ConfigError::DuplicateName {
-            what,
-            name: name.to_owned(),
-            first: first.to_owned(),
-        }),
+        Some(first) => {
+            Err(ConfigError::DuplicateName { what, name: name.to_owned(), first: first.to_owned() })
+        }
     }
 }

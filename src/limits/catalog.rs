@@ -29,22 +29,13 @@ impl Catalog {
         }
         for (index, plan) in plans.iter().enumerate() {
             check_name("plan", plan.name())?;
-            check_unique(
-                "plan",
-                plan.name(),
-                plans.iter().take(index).map(Plan::name),
-            )?;
+            check_unique("plan", plan.name(), plans.iter().take(index).map(Plan::name))?;
         }
         let features = all_features(plans)?;
-        let mut catalog = Self {
-            plans: Map::default(),
-            features,
-        };
+        let mut catalog = Self { plans: Map::default(), features };
         for plan in plans {
             let allowances = allowances(plan, &catalog.features)?;
-            catalog
-                .plans
-                .insert(CompactString::new(plan.name()), allowances);
+            catalog.plans.insert(CompactString::new(plan.name()), allowances);
         }
         Ok(catalog)
     }

@@ -25,11 +25,7 @@ impl Limit {
     /// At most `amount` units in each `window`. It is named after its window: `day`, `90s`.
     #[must_use]
     pub fn new(amount: u64, window: Window) -> Self {
-        Self {
-            name: window.kind(),
-            amount,
-            window,
-        }
+        Self { name: window.kind(), amount, window }
     }
 
     /// Gives the limit a name of its own, which headers and denials show.

@@ -26,10 +26,7 @@ impl Plan {
     /// A plan without features.
     #[must_use]
     pub fn new(name: impl AsRef<str>) -> Self {
-        Self {
-            name: CompactString::new(name),
-            features: Vec::new(),
-        }
+        Self { name: CompactString::new(name), features: Vec::new() }
     }
 
     /// Adds a feature and its limits.
@@ -52,9 +49,7 @@ impl Plan {
 
     /// The features and their limits, in the order in which they were added.
     pub fn features(&self) -> impl Iterator<Item = (&str, &[Limit])> {
-        self.features
-            .iter()
-            .map(|(name, limits)| (name.as_str(), limits.as_slice()))
+        self.features.iter().map(|(name, limits)| (name.as_str(), limits.as_slice()))
     }
 
     /// Replaces the limits of a feature, or adds the feature.

@@ -78,12 +78,7 @@ impl Profile {
     }
 
     pub(crate) fn of(id: ProfileId, plan: CompactString) -> Self {
-        Self {
-            id,
-            plan,
-            unlimited: false,
-            own: None,
-        }
+        Self { id, plan, unlimited: false, own: None }
     }
 
     /// Whether this profile is never denied, and nothing of what it does is counted.

@@ -50,18 +50,12 @@ pub struct Span {
 }
 
 impl Span {
-    const LIFETIME: Self = Self {
-        start: Timestamp::MIN,
-        end: Timestamp::MAX,
-    };
+    const LIFETIME: Self = Self { start: Timestamp::MIN, end: Timestamp::MAX };
 
     /// The span `[floor(at), floor(at) + length)` of a grid through `origin`, in milliseconds.
     fn on_grid(at: Timestamp, length: i64, origin: i64) -> Self {
-        let since_start = at
-            .as_millis()
-            .saturating_sub(origin)
-            .checked_rem_euclid(length)
-            .unwrap_or(0);
+        let since_start =
+            at.as_millis().saturating_sub(origin).checked_rem_euclid(length).unwrap_or(0);
         let start = at.as_millis().saturating_sub(since_start);
         Self {
             start: Timestamp::from_millis(start),
@@ -145,7 +139,5 @@ impl Window {
 /// The milliseconds in `length`, if they are whole, positive and can be counted.
 fn millis(length: Duration) -> Option<i64> {
     let whole = length.subsec_nanos() % 1_000_000 == 0 && !length.is_zero();
-    whole
-        .then(|| i64::try_from(length.as_millis()).ok())
-        .flatten()
+    whole.then(|| i64::try_from(length.as_millis()).ok()).flatten()
 }

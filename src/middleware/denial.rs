@@ -66,9 +66,7 @@ pub(super) fn grpc_denial(denial: &Denial) -> Response<Bytes> {
         Some(seconds) => HeaderValue::from(seconds.saturating_mul(1_000)),
         None => HeaderValue::from_static("-1"),
     };
-    response
-        .headers_mut()
-        .insert("grpc-retry-pushback-ms", pushback);
+    response.headers_mut().insert("grpc-retry-pushback-ms", pushback);
     response
 }
 

@@ -65,11 +65,7 @@ where
         request: Request<B>,
     ) -> Self {
         let held_back = Some((ready, request));
-        let state = State::Deciding {
-            admission,
-            rules,
-            held_back,
-        };
+        let state = State::Deciding { admission, rules, held_back };
         Self { state }
     }
 
@@ -96,10 +92,7 @@ where
     ) -> Self {
         let terms = rules.terms.pick();
         match admission {
-            Admission::Pass => Self::Running {
-                inner: ready.call(request),
-                settling: None,
-            },
+            Admission::Pass => Self::Running { inner: ready.call(request), settling: None },
             Admission::Run(decision, order) => {
                 let method = request.method().clone();
                 let extensions = request.extensions_mut();
@@ -118,9 +111,9 @@ where
             Admission::Deny(denial) => Self::Answering {
                 response: Some(terms.answer(&denial, is_grpc(request.headers()))),
             },
-            Admission::Refuse(refusal) => Self::Answering {
-                response: Some(refusal.answer(is_grpc(request.headers()))),
-            },
+            Admission::Refuse(refusal) => {
+                Self::Answering { response: Some(refusal.answer(is_grpc(request.headers()))) }
+            }
         }
     }
 }
@@ -136,11 +129,7 @@ where
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProjection::Deciding {
-                    admission,
-                    rules,
-                    held_back,
-                } => {
+                StateProjection::Deciding { admission, rules, held_back } => {
                     let admission = ready!(admission.as_mut().poll(cx));
                     let Some((mut ready, request)) = held_back.take() else {
                         return Poll::Pending;

@@ -81,17 +81,8 @@ impl QuotaHandle {
         order: Option<Order>,
         decision: Option<Decision>,
     ) -> Self {
-        let state = State {
-            decision,
-            word: None,
-            settled: false,
-        };
-        Self(Arc::new(Shared {
-            layer,
-            outer,
-            order,
-            state: Mutex::new(state),
-        }))
+        let state = State { decision, word: None, settled: false };
+        Self(Arc::new(Shared { layer, outer, order, state: Mutex::new(state) }))
     }
 
     /// Where the profile stood with the feature when it was decided about this request, its own

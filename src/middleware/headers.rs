@@ -82,11 +82,7 @@ impl Headers {
             _ => standing.as_of().seconds_until(end),
         });
         set(headers, limit_name, limit.amount().into());
-        set(
-            headers,
-            remaining_name,
-            count.remaining(limit.amount()).into(),
-        );
+        set(headers, remaining_name, count.remaining(limit.amount()).into());
         if let Some(reset) = reset {
             set(headers, reset_name, reset.into());
         }
@@ -140,9 +136,7 @@ fn write_draft_7(standing: &Standing, headers: &mut HeaderMap) {
 
 /// The limit with the fewest units left.
 fn tightest(standing: &Standing) -> Option<(&Limit, &Count)> {
-    let limits = standing
-        .counted()
-        .map(|(keyed, count)| (&keyed.limit, count));
+    let limits = standing.counted().map(|(keyed, count)| (&keyed.limit, count));
     limits.min_by_key(|(limit, count)| count.remaining(limit.amount()))
 }
 
@@ -180,8 +174,7 @@ impl Text {
 
     fn parameter(&mut self, key: &str, value: u64) {
         self.0.extend_from_slice(key.as_bytes());
-        self.0
-            .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        self.0.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
     /// The header's value; none if it is empty, for an empty list is no header at all.

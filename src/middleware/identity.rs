@@ -89,10 +89,7 @@ impl<T> ExtensionIdentity<T> {
 
 impl<T: Send + Sync + 'static> Identity for ExtensionIdentity<T> {
     fn identify(&self, parts: &Parts) -> Option<ProfileId> {
-        parts
-            .extensions
-            .get::<T>()
-            .map(|extension| (self.0)(extension))
+        parts.extensions.get::<T>().map(|extension| (self.0)(extension))
     }
 }
 
@@ -126,9 +123,7 @@ impl PeerIp {
     pub fn from_extension<T: Send + Sync + 'static>(
         address: impl Fn(&T) -> IpAddr + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(move |parts| {
-            parts.extensions.get::<T>().map(&address)
-        }))
+        Self(Arc::new(move |parts| parts.extensions.get::<T>().map(&address)))
     }
 
     /// The peer's address, from axum's `ConnectInfo<SocketAddr>`.
@@ -179,10 +174,8 @@ impl ForwardedIp {
         peer: PeerIp,
         proxies: impl IntoIterator<Item = P>,
     ) -> Result<Self, ConfigError> {
-        let trusted: Result<_, _> = proxies
-            .into_iter()
-            .map(|net| parse_net(net.as_ref()))
-            .collect();
+        let trusted: Result<_, _> =
+            proxies.into_iter().map(|net| parse_net(net.as_ref())).collect();
         let trusted = trusted?;
         Ok(Self { peer, trusted })
     }
@@ -210,14 +203,8 @@ impl Identity for ForwardedIp {
 
 fn parse_net(text: &str) -> Result<IpNet, ConfigError> {
     let net = text.parse::<IpNet>().ok();
-    let net = net.or_else(|| {
-        text.parse::<IpAddr>()
-            .ok()
-            .map(|ip| ip.to_canonical().into())
-    });
-    net.ok_or_else(|| ConfigError::BadNetwork {
-        network: text.to_owned(),
-    })
+    let net = net.or_else(|| text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical().into()));
+    net.ok_or_else(|| ConfigError::BadNetwork { network: text.to_owned() })
 }
 
 /// One entry of the list: an address, some proxies add a port.
@@ -226,9 +213,7 @@ fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let address = hop.parse::<IpAddr>().ok();
     let address = address.or_else(|| hop.parse().ok().map(|peer: SocketAddr| peer.ip()));
     let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    address
-        .or_else(bracketed)
-        .map(|address: IpAddr| address.to_canonical())
+    address.or_else(bracketed).map(|address: IpAddr| address.to_canonical())
 }
 
 fn address_id(address: IpAddr) -> ProfileId {

@@ -97,9 +97,7 @@ impl<S> Layer<S> for QuotaLayer {
 
 impl fmt::Debug for QuotaLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QuotaLayer")
-            .field("quotas", &self.0.quotas)
-            .finish_non_exhaustive()
+        f.debug_struct("QuotaLayer").field("quotas", &self.0.quotas).finish_non_exhaustive()
     }
 }
 
@@ -286,8 +284,6 @@ impl QuotaLayerBuilder {
 
 impl fmt::Debug for QuotaLayerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QuotaLayerBuilder")
-            .field("quotas", &self.quotas)
-            .finish_non_exhaustive()
+        f.debug_struct("QuotaLayerBuilder").field("quotas", &self.quotas).finish_non_exhaustive()
     }
 }

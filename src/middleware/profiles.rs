@@ -136,14 +136,9 @@ impl Profiles {
 
     /// Starts a load, unless somebody else has just done so.
     fn reload(&self, id: &ProfileId, now: Timestamp) -> Entry {
-        let start = || Entry {
-            as_of: now,
-            load: (self.load)(id.clone()).shared(),
-        };
+        let start = || Entry { as_of: now, load: (self.load)(id.clone()).shared() };
         let entry = self.cache.entry_by_ref(id);
-        entry
-            .or_insert_with_if(start, |old| !self.is_good(old, now))
-            .into_value()
+        entry.or_insert_with_if(start, |old| !self.is_good(old, now)).into_value()
     }
 
     fn is_good(&self, entry: &Entry, now: Timestamp) -> bool {
@@ -154,8 +149,6 @@ impl Profiles {
 
 impl fmt::Debug for Profiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Profiles")
-            .field("time_to_live", &self.time_to_live)
-            .finish_non_exhaustive()
+        f.debug_struct("Profiles").field("time_to_live", &self.time_to_live).finish_non_exhaustive()
     }
 }

@@ -96,23 +96,15 @@ impl Refusal {
         let (kind, title, status) = match self {
             Self::Unidentified(_) => (BLANK, "Unauthorized", StatusCode::UNAUTHORIZED),
             Self::BadId => (BLANK, "Bad Request", StatusCode::BAD_REQUEST),
-            Self::Unavailable(_) => (
-                REDUCED_CAPACITY,
-                "Temporarily reduced capacity",
-                StatusCode::SERVICE_UNAVAILABLE,
-            ),
-            Self::Misconfigured(_) => (
-                BLANK,
-                "Internal Server Error",
-                StatusCode::INTERNAL_SERVER_ERROR,
-            ),
+            Self::Unavailable(_) => {
+                (REDUCED_CAPACITY, "Temporarily reduced capacity", StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Self::Misconfigured(_) => {
+                (BLANK, "Internal Server Error", StatusCode::INTERNAL_SERVER_ERROR)
+            }
         };
-        let problem = Problem {
-            kind,
-            title,
-            status: status.as_u16(),
-            detail: self.detail().to_owned(),
-        };
+        let problem =
+            Problem { kind, title, status: status.as_u16(), detail: self.detail().to_owned() };
         problem_response(status, &problem)
     }
 

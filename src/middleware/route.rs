@@ -156,26 +156,17 @@ impl Routes {
         let mut patterns: BTreeMap<String, ByMethod> = BTreeMap::new();
         for (method, pattern, rule) in list.routes {
             let rules = patterns.entry(pattern.clone()).or_default();
-            rules
-                .add(method, rule)
-                .map_err(|method| ConfigError::DuplicateRoute {
-                    route: format!("{method} {pattern}"),
-                })?;
+            rules.add(method, rule).map_err(|method| ConfigError::DuplicateRoute {
+                route: format!("{method} {pattern}"),
+            })?;
         }
         let mut by_path = matchit::Router::new();
         for (pattern, rules) in patterns {
             by_path
                 .insert(pattern.clone(), rules)
-                .map_err(|error| ConfigError::BadRoute {
-                    pattern,
-                    reason: error.to_string(),
-                })?;
+                .map_err(|error| ConfigError::BadRoute { pattern, reason: error.to_string() })?;
         }
-        Ok(Self {
-            by_path,
-            classify: list.classify,
-            every_request: list.every_request,
-        })
+        Ok(Self { by_path, classify: list.classify, every_request: list.every_request })
     }
 
     /// The rule for a request; none if it is not metered. `OPTIONS` never is: it is the browser's
@@ -213,9 +204,7 @@ impl ByMethod {
     fn get(&self, method: &Method) -> Option<&Rule> {
         let of = |wanted: &Method| {
             let mut rules = self.methods.iter();
-            rules
-                .find(|(known, _)| known == wanted)
-                .map(|(_, rule)| rule)
+            rules.find(|(known, _)| known == wanted).map(|(_, rule)| rule)
         };
         let own = of(method);
         let own = own.or_else(|| of(&Method::GET).filter(|_| method == Method::HEAD));

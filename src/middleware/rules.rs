@@ -150,11 +150,8 @@ impl Rules {
             Err(refusal) => return Answer::Ready(Admission::Refuse(refusal)),
         };
         if rule.is_reserved_by_handler() {
-            let order = Order {
-                quotas: self.quotas.clone(),
-                profile,
-                feature: rule.feature().to_owned(),
-            };
+            let order =
+                Order { quotas: self.quotas.clone(), profile, feature: rule.feature().to_owned() };
             return Answer::Ready(Admission::Run(None, Some(order)));
         }
         let forwards_denials = rule.forwards_denials();

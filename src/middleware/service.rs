@@ -78,8 +78,6 @@ where
 
 impl<S: fmt::Debug> fmt::Debug for Quota<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Quota")
-            .field("inner", &self.inner)
-            .finish_non_exhaustive()
+        f.debug_struct("Quota").field("inner", &self.inner).finish_non_exhaustive()
     }
 }

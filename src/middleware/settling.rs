@@ -85,23 +85,13 @@ impl Settling {
         body: &B,
     ) -> Option<Self> {
         self.status = Some(head.status);
-        self.grpc_status = is_grpc(&head.headers)
-            .then(|| grpc_status(&head.headers))
-            .flatten();
-        self.body_length = body
-            .size_hint()
-            .exact()
-            .or_else(|| content_length(&head.headers));
+        self.grpc_status = is_grpc(&head.headers).then(|| grpc_status(&head.headers)).flatten();
+        self.body_length = body.size_hint().exact().or_else(|| content_length(&head.headers));
         let complete = body.is_end_stream() || self.has_no_body(head.status);
-        let ending = if complete {
-            Ending::Complete
-        } else {
-            Ending::Headers
-        };
+        let ending = if complete { Ending::Complete } else { Ending::Headers };
         self.settle(ending, Some(&head.headers));
         let headers = self.terms.headers;
-        self.handle
-            .with_standing(|standing| headers.write(standing, &mut head.headers));
+        self.handle.with_standing(|standing| headers.write(standing, &mut head.headers));
         (!self.settled).then_some(self)
     }
 

@@ -93,8 +93,7 @@ impl<'a> UsageBody<'a> {
     fn of(usage: &'a Usage) -> Self {
         let limits = |standing: &Standing| {
             let each = standing.statuses();
-            each.map(|status| (status.limit().to_owned(), LimitBody::of(&status)))
-                .collect()
+            each.map(|status| (status.limit().to_owned(), LimitBody::of(&status))).collect()
         };
         Self {
             unlimited: usage.is_unlimited(),

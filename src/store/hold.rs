@@ -33,10 +33,7 @@ impl HoldId {
             next.set(sequence.wrapping_add(1));
             sequence
         });
-        Self {
-            nonce: process_nonce(),
-            sequence,
-        }
+        Self { nonce: process_nonce(), sequence }
     }
 }
 
@@ -71,10 +68,7 @@ pub struct Hold {
 impl Hold {
     /// An open hold in these books.
     pub fn new(id: HoldId, books: Arc<dyn Settle>) -> Self {
-        Self {
-            id,
-            books: Some(books),
-        }
+        Self { id, books: Some(books) }
     }
 
     /// The hold's name.

@@ -91,14 +91,9 @@ impl Ledger {
                 found.count.held = found.count.held.saturating_add(request.units);
                 slots.push(self.write(request.scope, &charge.counter, found));
             }
-            let hold = HoldEntry {
-                id: request.id,
-                units: request.units,
-                slots,
-            };
+            let hold = HoldEntry { id: request.id, units: request.units, slots };
             let hasher = &self.hasher;
-            self.holds
-                .insert_unique(hold_hash, hold, |hold| hasher.hash_one(hold.id));
+            self.holds.insert_unique(hold_hash, hold, |hold| hasher.hash_one(hold.id));
         }
         if granted && found.iter().any(|found| found.slot.is_none()) {
             self.sweep(request.now);
@@ -135,10 +130,8 @@ impl Ledger {
         change: Change,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let found: Result<Vec<Found>, _> = counters
-            .iter()
-            .map(|counter| self.find(scope, counter))
-            .collect();
+        let found: Result<Vec<Found>, _> =
+            counters.iter().map(|counter| self.find(scope, counter)).collect();
         for (counter, mut found) in counters.iter().zip(found?) {
             found.count.used = change.applied_to(found.count.used);
             if found.slot.is_some() || found.count.used > 0 {
@@ -160,17 +153,11 @@ impl Ledger {
             })
         });
         let slot = entry.copied();
-        let count = slot
-            .and_then(|slot| self.counters.get(slot))
-            .map(|entry| entry.count);
+        let count = slot.and_then(|slot| self.counters.get(slot)).map(|entry| entry.count);
         if count.is_none() && counter.window.end <= self.forgotten {
             return Err(StoreError::clock_skew(counter.window.end));
         }
-        Ok(Found {
-            hash,
-            slot,
-            count: count.unwrap_or(Count::unused(counter.window)),
-        })
+        Ok(Found { hash, slot, count: count.unwrap_or(Count::unused(counter.window)) })
     }
 
     /// Writes a count back, into a new slot if it had none.

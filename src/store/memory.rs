@@ -38,10 +38,7 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         let stripe = |_| Arc::new(Stripe(Mutex::new(Ledger::new(RandomState::default()))));
-        Self {
-            stripes: Box::new(std::array::from_fn(stripe)),
-            hasher: RandomState::default(),
-        }
+        Self { stripes: Box::new(std::array::from_fn(stripe)), hasher: RandomState::default() }
     }
 
     /// The stripe that keeps all counts of `scope`.
@@ -100,10 +97,6 @@ impl Store for MemoryStore {
         change: Change,
         now: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
-        Answer::Ready(
-            self.stripe(scope)
-                .ledger()
-                .change(scope, counters, change, now),
-        )
+        Answer::Ready(self.stripe(scope).ledger().change(scope, counters, change, now))
     }
 }

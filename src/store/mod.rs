@@ -28,17 +28,11 @@ pub struct Counter<'a> {
 
 impl<'a> Counter<'a> {
     pub(crate) fn at(keyed: &'a KeyedLimit, now: Timestamp) -> Self {
-        Self {
-            limit: &keyed.key,
-            window: keyed.limit.window().around(now),
-        }
+        Self { limit: &keyed.key, window: keyed.limit.window().around(now) }
     }
 
     pub(crate) fn all(allowance: &'a Allowance, now: Timestamp) -> impl Iterator<Item = Self> {
-        allowance
-            .limits()
-            .iter()
-            .map(move |keyed| Self::at(keyed, now))
+        allowance.limits().iter().map(move |keyed| Self::at(keyed, now))
     }
 }
 
@@ -55,8 +49,7 @@ impl Charge<'_> {
     /// Whether `units` may be held, by what has been counted.
     #[must_use]
     pub fn admits(&self, count: &Count, units: u64) -> bool {
-        self.ceiling
-            .is_none_or(|ceiling| count.admits(units, ceiling))
+        self.ceiling.is_none_or(|ceiling| count.admits(units, ceiling))
     }
 }
 
