@@ -132,6 +132,10 @@ impl Standing {
         self.counted().all(|(keyed, count)| count.admits(units, keyed.limit.amount()))
     }
 
+    pub(crate) fn allowance(&self) -> &Allowance {
+        &self.allowance
+    }
+
     pub(crate) fn counted(&self) -> impl Iterator<Item = (&KeyedLimit, &Count)> {
         self.allowance.limits().iter().zip(&self.counts)
     }

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::slice;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use foldhash::quality::FixedState;
 
@@ -62,6 +63,8 @@ pub(crate) struct KeyedLimit {
 pub(crate) struct Allowance {
     feature: CompactString,
     limits: Box<[KeyedLimit]>,
+    /// The limits as clients are told of them, kept because every response says it.
+    description: OnceLock<Bytes>,
 }
 
 impl Allowance {
@@ -80,7 +83,11 @@ impl Allowance {
             limit: limit.clone(),
             key: Arc::new(LimitKey::new(feature, limit)),
         });
-        Ok(Self { feature: CompactString::new(feature), limits: keyed.collect() })
+        Ok(Self {
+            feature: CompactString::new(feature),
+            limits: keyed.collect(),
+            description: OnceLock::new(),
+        })
     }
 
     /// The allowance of a plan that lacks a feature which another plan has: nothing, ever.
@@ -95,6 +102,17 @@ impl Allowance {
 
     pub(crate) fn limits(&self) -> &[KeyedLimit] {
         &self.limits
+    }
+
+    /// The limits as `describe` puts them. It is asked once, unless some windows are longer than
+    /// others.
+    pub(crate) fn description(&self, describe: impl FnOnce() -> Bytes) -> Bytes {
+        let mut limits = self.limits.iter();
+        if limits.all(|keyed| keyed.limit.window().has_constant_length()) {
+            self.description.get_or_init(describe).clone()
+        } else {
+            describe()
+        }
     }
 }
 

@@ -117,6 +117,11 @@ impl Window {
         }
     }
 
+    /// Whether all windows of this kind are equally long.
+    pub(crate) fn has_constant_length(self) -> bool {
+        !matches!(self, Self::Month | Self::Year)
+    }
+
     /// The kind of window, as a name: limits of another kind have another count.
     pub(crate) fn kind(self) -> CompactString {
         match self {

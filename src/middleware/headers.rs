@@ -1,5 +1,6 @@
 //! Where a profile stands, as response headers.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
@@ -90,24 +91,34 @@ impl Headers {
 }
 
 fn write_draft_11(standing: &Standing, headers: &mut HeaderMap) {
-    let mut policy = Text::default();
     let mut state = Text::default();
     for (KeyedLimit { limit, .. }, count) in standing.counted() {
-        policy.item(limit.name());
-        policy.parameter(";q=", limit.amount());
-        if let Some(seconds) = count.window.seconds() {
-            policy.parameter(";w=", seconds);
-        }
         state.item(limit.name());
         state.parameter(";r=", count.remaining(limit.amount()));
         if let Some(end) = count.window.resets_at() {
             state.parameter(";t=", standing.as_of().seconds_until(end));
         }
     }
-    if let (Some(policy), Some(state)) = (policy.value(), state.value()) {
+    let Some(state) = state.value() else {
+        return;
+    };
+    let policy = standing.allowance().description(|| policy_11(standing));
+    if let Ok(policy) = HeaderValue::from_maybe_shared(policy) {
         add(headers, RATE_LIMIT_POLICY, policy);
-        add(headers, RATE_LIMIT, state);
     }
+    add(headers, RATE_LIMIT, state);
+}
+
+fn policy_11(standing: &Standing) -> Bytes {
+    let mut policy = Text::default();
+    for (KeyedLimit { limit, .. }, count) in standing.counted() {
+        policy.item(limit.name());
+        policy.parameter(";q=", limit.amount());
+        if let Some(seconds) = count.window.seconds() {
+            policy.parameter(";w=", seconds);
+        }
+    }
+    Bytes::copy_from_slice(&policy.0)
 }
 
 fn write_draft_7(standing: &Standing, headers: &mut HeaderMap) {

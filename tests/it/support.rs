@@ -22,11 +22,7 @@ pub fn noon() -> ManualClock {
 /// An engine with a plan `free` of one feature `remix` with these limits.
 pub fn remix(clock: &ManualClock, limits: impl IntoIterator<Item = Limit>) -> Quotas {
     let plan = Plan::new("free").feature("remix", limits);
-    Quotas::builder()
-        .plan(plan)
-        .clock(clock.clone())
-        .build()
-        .unwrap()
+    Quotas::builder().plan(plan).clock(clock.clone()).build().unwrap()
 }
 
 /// An engine that grants `amount` units of `remix` a day.

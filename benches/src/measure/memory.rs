@@ -13,8 +13,8 @@ use crate::report::{Report, heading};
 const DAYS: u64 = 10;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Each day, as many profiles as the day before spend one unit of one feature, and none of them
-/// ever comes back.
+/// Each day, as many profiles as the day before spend one unit of one feature, evenly over the day,
+/// and none of them ever comes back.
 pub(crate) fn memory(scale: &Scale, report: &mut Report) {
     let profiles = scale.profiles;
     heading(&format!("Memory, with {profiles} new profiles a day"));
@@ -26,6 +26,7 @@ pub(crate) fn memory(scale: &Scale, report: &mut Report) {
         let today = counted(|| {
             for number in day * profiles..(day + 1) * profiles {
                 ours::reserve_and_commit(&quotas, &ours::profile(number));
+                clock.advance(DAY / profiles as u32);
             }
         });
         live_bytes += today.live_bytes;
@@ -35,7 +36,6 @@ pub(crate) fn memory(scale: &Scale, report: &mut Report) {
             day + 1,
             a_profile[day as usize]
         );
-        clock.advance(DAY);
     }
     let most = a_profile.iter().copied().fold(0.0, f64::max);
     report.at_most(200.0, "bytes a profile and feature", a_profile[0]);

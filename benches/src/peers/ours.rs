@@ -60,6 +60,7 @@ pub(crate) fn profile(number: u64) -> Profile {
 pub(crate) fn reserve_and_commit(quotas: &Quotas, profile: &Profile) {
     let decision = quotas
         .reserve(profile, "remix", 1)
+        .into_future()
         .now_or_never()
         .expect("books in memory answer at once")
         .expect("a known feature");
