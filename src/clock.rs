@@ -54,7 +54,8 @@ impl Timestamp {
     /// This instant moved `duration` into the future, at most to [`Timestamp::MAX`].
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
-        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        let millis = seconds.saturating_mul(1_000).saturating_add(duration.subsec_millis().into());
         Self::from_millis(self.0.saturating_add(millis))
     }
 

@@ -86,14 +86,11 @@ impl Quotas {
                 .stand(profile, allowance, now)
                 .map(|standing| Ok(Decision::Granted(Reservation::new(None, 0, standing?))));
         }
-        let charges: SmallVec<[Charge<'_>; 2]> = allowance
-            .limits()
-            .iter()
-            .map(|keyed| Charge {
-                counter: Counter::at(keyed, now),
-                ceiling: (mode == Mode::Enforce).then_some(keyed.limit.amount()),
-            })
-            .collect();
+        let mut charges: SmallVec<[Charge<'_>; 2]> = SmallVec::new();
+        for keyed in allowance.limits() {
+            let ceiling = (mode == Mode::Enforce).then_some(keyed.limit.amount());
+            charges.push(Charge { counter: Counter::at(keyed, now), ceiling });
+        }
         let answer = self.0.store.reserve(Reserve {
             id: HoldId::next(),
             scope: profile.id(),

@@ -26,10 +26,7 @@ pub(crate) fn counted(work: impl FnOnce()) -> Counted {
     ON.store(true, Relaxed);
     work();
     ON.store(false, Relaxed);
-    Counted {
-        allocations: ALLOCATIONS.load(Relaxed),
-        live_bytes: LIVE_BYTES.load(Relaxed),
-    }
+    Counted { allocations: ALLOCATIONS.load(Relaxed), live_bytes: LIVE_BYTES.load(Relaxed) }
 }
 
 #[inline(always)]

@@ -58,37 +58,24 @@ pub(crate) struct Call {
 impl Call {
     /// A metered route, as it looks under axum.
     pub(crate) fn metered() -> Self {
-        Self {
-            method: Method::POST,
-            uri: Uri::from_static("/api/ai/remix"),
-            extensions: true,
-        }
+        Self { method: Method::POST, uri: Uri::from_static("/api/ai/remix"), extensions: true }
     }
 
     /// A route that no quota is for.
     pub(crate) fn unmetered() -> Self {
-        Self {
-            method: Method::GET,
-            uri: Uri::from_static("/api/recipes/17/"),
-            ..Self::metered()
-        }
+        Self { method: Method::GET, uri: Uri::from_static("/api/recipes/17/"), ..Self::metered() }
     }
 
     /// The same call as a plain HTTP stack makes it, without extensions.
     pub(crate) fn without_extensions(self) -> Self {
-        Self {
-            extensions: false,
-            ..self
-        }
+        Self { extensions: false, ..self }
     }
 
     fn request(&self, profile: u64) -> Request<Body> {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
-        request
-            .headers_mut()
-            .insert(PROFILE_ID.clone(), HeaderValue::from(profile));
+        request.headers_mut().insert(PROFILE_ID.clone(), HeaderValue::from(profile));
         if self.extensions {
             let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000));
             request.extensions_mut().insert(peer);

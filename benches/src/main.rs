@@ -24,27 +24,15 @@ static ALLOCATOR: counting::Counting = counting::Counting;
 
 const FULL: Scale = Scale {
     profiles: 1_000_000,
-    race: Length {
-        rounds: 101,
-        operations: 20_000,
-    },
-    slow_race: Length {
-        rounds: 51,
-        operations: 5_000,
-    },
-    thread_rounds: 41,
+    race: Length { rounds: 101, operations: 20_000 },
+    slow_race: Length { rounds: 51, operations: 5_000 },
+    thread_rounds: 31,
 };
 
 const QUICK: Scale = Scale {
     profiles: 100_000,
-    race: Length {
-        rounds: 15,
-        ..FULL.race
-    },
-    slow_race: Length {
-        rounds: 5,
-        ..FULL.slow_race
-    },
+    race: Length { rounds: 15, ..FULL.race },
+    slow_race: Length { rounds: 5, ..FULL.slow_race },
     thread_rounds: 5,
 };
 

@@ -20,10 +20,7 @@ pub(crate) struct Contestant {
 impl Contestant {
     /// `operate` does the operation once for each turn in the range.
     pub(crate) fn new(name: &'static str, operate: impl FnMut(Range<u64>) + 'static) -> Self {
-        Self {
-            name,
-            operate: Box::new(operate),
-        }
+        Self { name, operate: Box::new(operate) }
     }
 
     /// Makes `call` to `service`, for each of `profiles` once before the race and then in turn;
@@ -104,11 +101,7 @@ impl Times {
     /// time of each contestant.
     pub(crate) fn median(&self, figure: impl Fn(&dyn Fn(&str) -> f64) -> f64) -> f64 {
         let rounds = self.0[0].1.len();
-        median(
-            (0..rounds)
-                .map(|round| figure(&|name| self.of(name)[round]))
-                .collect(),
-        )
+        median((0..rounds).map(|round| figure(&|name| self.of(name)[round])).collect())
     }
 
     fn of(&self, name: &str) -> &[f64] {

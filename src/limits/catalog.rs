@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 
 use super::allowance::{Allowance, check_name, check_unique};
 use super::plan::Plan;
@@ -12,14 +12,32 @@ use super::profile::Profile;
 use crate::error::{ConfigError, Error};
 use crate::striped::Striped;
 
-type Map<V> = HashMap<CompactString, V, RandomState>;
-
-/// Plan → feature → allowance. Every plan answers for every feature that any plan has.
+/// What each plan allows of each feature that any plan has.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    plans: Map<Map<Striped<Arc<Allowance>>>>,
+    allowances: HashMap<Key, Striped<Arc<Allowance>>, RandomState>,
+    plans: Vec<CompactString>,
     /// In the order in which the plans name them.
     features: Vec<CompactString>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key {
+    plan: CompactString,
+    feature: CompactString,
+}
+
+/// A key to look up, hashed as [`Key`] is.
+#[derive(Hash)]
+struct KeyRef<'a> {
+    plan: &'a str,
+    feature: &'a str,
+}
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.feature == key.feature && self.plan == key.plan
+    }
 }
 
 impl Catalog {
@@ -31,13 +49,33 @@ impl Catalog {
             check_name("plan", plan.name())?;
             check_unique("plan", plan.name(), plans.iter().take(index).map(Plan::name))?;
         }
-        let features = all_features(plans)?;
-        let mut catalog = Self { plans: Map::default(), features };
+        let mut catalog = Self {
+            allowances: HashMap::default(),
+            plans: plans.iter().map(|plan| CompactString::new(plan.name())).collect(),
+            features: all_features(plans)?,
+        };
         for plan in plans {
-            let allowances = allowances(plan, &catalog.features)?;
-            catalog.plans.insert(CompactString::new(plan.name()), allowances);
+            catalog.add(plan)?;
         }
         Ok(catalog)
+    }
+
+    fn add(&mut self, plan: &Plan) -> Result<(), ConfigError> {
+        if plan.features().next().is_none() {
+            let plan = plan.name().to_owned();
+            return Err(ConfigError::EmptyPlan { plan });
+        }
+        for feature in &self.features {
+            let limits = plan.features().find(|(name, _)| name == feature);
+            let allowance = match limits {
+                Some((_, limits)) => Allowance::new(feature, limits)?,
+                None => Allowance::nothing(feature)?,
+            };
+            let plan = CompactString::new(plan.name());
+            let key = Key { plan, feature: feature.clone() };
+            self.allowances.insert(key, Striped::new(|| Arc::new(allowance.clone())));
+        }
+        Ok(())
     }
 
     /// What `profile` may spend of `feature`: its own override, else its plan's.
@@ -46,18 +84,20 @@ impl Catalog {
         profile: &'a Profile,
         feature: &str,
     ) -> Result<&'a Arc<Allowance>, Error> {
-        let Some(plan) = self.plans.get(profile.plan()) else {
-            return Err(Error::UnknownPlan(profile.plan().to_owned()));
-        };
-        let Some(allowance) = plan.get(feature) else {
-            return Err(Error::UnknownFeature(feature.to_owned()));
-        };
-        let own = profile.own_allowance(feature);
-        Ok(own.unwrap_or_else(|| allowance.pick()))
+        let key = KeyRef { plan: profile.plan(), feature };
+        match self.allowances.get(&key) {
+            Some(allowance) => {
+                Ok(profile.own_allowance(feature).unwrap_or_else(|| allowance.pick()))
+            }
+            None if self.check_plan(profile.plan()).is_err() => {
+                Err(Error::UnknownPlan(profile.plan().to_owned()))
+            }
+            None => Err(Error::UnknownFeature(feature.to_owned())),
+        }
     }
 
     pub(crate) fn check_plan(&self, plan: &str) -> Result<(), ConfigError> {
-        if self.plans.contains_key(plan) {
+        if self.plans.iter().any(|known| known == plan) {
             return Ok(());
         }
         let plan = plan.to_owned();
@@ -92,29 +132,4 @@ fn all_features(plans: &[Plan]) -> Result<Vec<CompactString>, ConfigError> {
         }
     }
     Ok(all)
-}
-
-fn allowances(
-    plan: &Plan,
-    all_features: &[CompactString],
-) -> Result<Map<Striped<Arc<Allowance>>>, ConfigError> {
-    let mut allowances = Map::default();
-    for (feature, limits) in plan.features() {
-        let allowance = Allowance::new(feature, limits)?;
-        allowances.insert(CompactString::new(feature), striped(&allowance));
-    }
-    if allowances.is_empty() {
-        let plan = plan.name().to_owned();
-        return Err(ConfigError::EmptyPlan { plan });
-    }
-    for feature in all_features {
-        if !allowances.contains_key(feature) {
-            allowances.insert(feature.clone(), striped(&Allowance::nothing(feature)?));
-        }
-    }
-    Ok(allowances)
-}
-
-fn striped(allowance: &Allowance) -> Striped<Arc<Allowance>> {
-    Striped::new(|| Arc::new(allowance.clone()))
 }

@@ -1,6 +1,7 @@
 //! Who pays.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use compact_str::CompactString;
@@ -12,7 +13,7 @@ use crate::bounds::MAX_ID_BYTES;
 use crate::error::{ConfigError, Error};
 
 /// The id of a profile: any 1 to [`MAX_ID_BYTES`] bytes. Up to 24 of them need no allocation.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ProfileId(SmallVec<[u8; 24]>);
 
 impl ProfileId {
@@ -40,6 +41,13 @@ impl ProfileId {
         } else {
             Err(Error::BadId(self.0.len()))
         }
+    }
+}
+
+impl Hash for ProfileId {
+    /// Without the length: an id is never hashed as a part of something that it could blend into.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
     }
 }
 

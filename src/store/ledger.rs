@@ -52,6 +52,13 @@ struct HoldEntry {
     slots: SmallVec<[usize; 2]>,
 }
 
+/// Whose counters to look for, with the hash of the id.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) id: &'a ProfileId,
+    pub(super) hash: u64,
+}
+
 /// What a look for a counter found.
 struct Found {
     hash: u64,
@@ -61,6 +68,7 @@ struct Found {
 }
 
 impl Ledger {
+    /// Empty books, for scopes hashed with `hasher`.
     pub(super) fn new(hasher: RandomState) -> Self {
         Self {
             hasher,
@@ -73,10 +81,14 @@ impl Ledger {
     }
 
     /// Whether the units are held, and the counts.
-    pub(super) fn reserve(&mut self, request: &Reserve<'_>) -> Result<(bool, Counts), StoreError> {
+    pub(super) fn reserve(
+        &mut self,
+        scope: Scope<'_>,
+        request: &Reserve<'_>,
+    ) -> Result<(bool, Counts), StoreError> {
         let mut found: SmallVec<[Found; 2]> = SmallVec::new();
         for charge in request.charges {
-            found.push(self.find(request.scope, &charge.counter)?);
+            found.push(self.find(scope, &charge.counter)?);
         }
         let hold_hash = self.hasher.hash_one(request.id);
         let repeated = self.holds.find(hold_hash, |hold| hold.id == request.id);
@@ -89,7 +101,7 @@ impl Ledger {
             let mut slots = SmallVec::new();
             for (charge, found) in request.charges.iter().zip(&mut found) {
                 found.count.held = found.count.held.saturating_add(request.units);
-                slots.push(self.write(request.scope, &charge.counter, found));
+                slots.push(self.write(scope, &charge.counter, found));
             }
             let hold = HoldEntry { id: request.id, units: request.units, slots };
             let hasher = &self.hasher;
@@ -98,7 +110,11 @@ impl Ledger {
         if granted && found.iter().any(|found| found.slot.is_none()) {
             self.sweep(request.now);
         }
-        Ok((granted, found.iter().map(|found| found.count).collect()))
+        let mut counts = Counts::new();
+        for found in found {
+            counts.push(found.count);
+        }
+        Ok((granted, counts))
     }
 
     pub(super) fn settle(&mut self, id: HoldId, spent: Spent) {
@@ -116,7 +132,7 @@ impl Ledger {
 
     pub(super) fn read(
         &self,
-        scope: &ProfileId,
+        scope: Scope<'_>,
         counters: &[Counter<'_>],
     ) -> Result<Vec<Count>, StoreError> {
         let count = |counter| self.find(scope, counter).map(|found| found.count);
@@ -125,7 +141,7 @@ impl Ledger {
 
     pub(super) fn change(
         &mut self,
-        scope: &ProfileId,
+        scope: Scope<'_>,
         counters: &[Counter<'_>],
         change: Change,
         now: Timestamp,
@@ -142,13 +158,13 @@ impl Ledger {
         Ok(())
     }
 
-    fn find(&self, scope: &ProfileId, counter: &Counter<'_>) -> Result<Found, StoreError> {
+    fn find(&self, scope: Scope<'_>, counter: &Counter<'_>) -> Result<Found, StoreError> {
         let start = counter.window.start;
-        let hash = counter_hash(&self.hasher, scope, counter.limit, start);
+        let hash = counter_hash(&self.hasher, scope.hash, counter.limit, start);
         let entry = self.slots.find(hash, |slot| {
             self.counters.get(*slot).is_some_and(|entry| {
                 entry.count.window.start == start
-                    && entry.scope == *scope
+                    && entry.scope == *scope.id
                     && (Arc::ptr_eq(&entry.limit, counter.limit) || entry.limit == *counter.limit)
             })
         });
@@ -161,7 +177,7 @@ impl Ledger {
     }
 
     /// Writes a count back, into a new slot if it had none.
-    fn write(&mut self, scope: &ProfileId, counter: &Counter<'_>, found: &Found) -> usize {
+    fn write(&mut self, scope: Scope<'_>, counter: &Counter<'_>, found: &Found) -> usize {
         if let Some(slot) = found.slot {
             if let Some(entry) = self.counters.get_mut(slot) {
                 entry.count = found.count;
@@ -169,7 +185,7 @@ impl Ledger {
             return slot;
         }
         let slot = self.counters.insert(CounterEntry {
-            scope: scope.clone(),
+            scope: scope.id.clone(),
             limit: counter.limit.clone(),
             count: found.count,
         });
@@ -211,18 +227,14 @@ impl CounterEntry {
     }
 
     fn hash(&self, hasher: &RandomState) -> u64 {
-        counter_hash(hasher, &self.scope, &self.limit, self.count.window.start)
+        let scope = hasher.hash_one(&self.scope);
+        counter_hash(hasher, scope, &self.limit, self.count.window.start)
     }
 }
 
-fn counter_hash(
-    hasher: &RandomState,
-    scope: &ProfileId,
-    limit: &LimitKey,
-    start: Timestamp,
-) -> u64 {
+fn counter_hash(hasher: &RandomState, scope: u64, limit: &LimitKey, start: Timestamp) -> u64 {
     let mut state = hasher.build_hasher();
-    scope.hash(&mut state);
+    state.write_u64(scope);
     limit.hash(&mut state);
     start.hash(&mut state);
     state.finish()

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 
 use super::answer::Answer;
 use super::hold::{Hold, HoldId, Settle};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Scope};
 use super::{Change, Counter, Reserve, Store, Verdict};
 use crate::clock::Timestamp;
 use crate::count::{Count, Spent};
@@ -37,15 +37,17 @@ impl MemoryStore {
     /// Empty books.
     #[must_use]
     pub fn new() -> Self {
-        let stripe = |_| Arc::new(Stripe(Mutex::new(Ledger::new(RandomState::default()))));
-        Self { stripes: Box::new(std::array::from_fn(stripe)), hasher: RandomState::default() }
+        let hasher = RandomState::default();
+        let stripe = |_| Arc::new(Stripe(Mutex::new(Ledger::new(hasher.clone()))));
+        Self { stripes: Box::new(std::array::from_fn(stripe)), hasher: hasher.clone() }
     }
 
-    /// The stripe that keeps all counts of `scope`.
+    /// The stripe that keeps all counts of `id`.
     #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
-    fn stripe(&self, scope: &ProfileId) -> &Arc<Stripe> {
-        let [byte, ..] = self.hasher.hash_one(scope).to_le_bytes();
-        &self.stripes[usize::from(byte)]
+    fn stripe<'a>(&self, id: &'a ProfileId) -> (&Arc<Stripe>, Scope<'a>) {
+        let hash = self.hasher.hash_one(id);
+        let [byte, ..] = hash.to_le_bytes();
+        (&self.stripes[usize::from(byte)], Scope { id, hash })
     }
 }
 
@@ -71,8 +73,8 @@ impl Settle for Stripe {
 
 impl Store for MemoryStore {
     fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
-        let stripe = self.stripe(request.scope);
-        let reserved = stripe.ledger().reserve(&request);
+        let (stripe, scope) = self.stripe(request.scope);
+        let reserved = stripe.ledger().reserve(scope, &request);
         Answer::Ready(reserved.map(|(granted, counts)| {
             if granted {
                 Verdict::Granted(Hold::new(request.id, stripe.clone()), counts)
@@ -87,7 +89,8 @@ impl Store for MemoryStore {
         scope: &ProfileId,
         counters: &[Counter<'_>],
     ) -> Answer<Result<Vec<Count>, StoreError>> {
-        Answer::Ready(self.stripe(scope).ledger().read(scope, counters))
+        let (stripe, scope) = self.stripe(scope);
+        Answer::Ready(stripe.ledger().read(scope, counters))
     }
 
     fn change(
@@ -97,6 +100,7 @@ impl Store for MemoryStore {
         change: Change,
         now: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
-        Answer::Ready(self.stripe(scope).ledger().change(scope, counters, change, now))
+        let (stripe, scope) = self.stripe(scope);
+        Answer::Ready(stripe.ledger().change(scope, counters, change, now))
     }
 }

@@ -30,12 +30,7 @@ pub(crate) fn added_cost(scale: &Scale, report: &mut Report) {
     }
     heading("A granted request without extensions, answered without headers, profiles: 10000");
     let handler = Handler { headers: false };
-    ratios(
-        handler,
-        &Call::metered().without_extensions(),
-        10_000,
-        scale.race,
-    );
+    ratios(handler, &Call::metered().without_extensions(), 10_000, scale.race);
 }
 
 /// Our added cost to tower_governor's, with headers and without.
@@ -62,10 +57,7 @@ fn contest(handler: Handler, call: &Call, profiles: u64, length: Length) -> Time
         serving!(OURS, ours::service(handler, PLENTY, Headers::Draft11)),
         serving!(THEIRS_PLAIN, tower_governor::plain(handler, PLENTY)),
         serving!(OURS_PLAIN, ours::service(handler, PLENTY, Headers::None)),
-        serving!(
-            "axum-governor, with headers",
-            axum_governor::with_headers(handler)
-        ),
+        serving!("axum-governor, with headers", axum_governor::with_headers(handler)),
     ];
     race(contestants, length)
 }

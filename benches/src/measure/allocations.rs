@@ -21,23 +21,13 @@ pub(crate) fn allocations(report: &mut Report) {
     let handler = Handler { headers: false };
     let call = Call::metered().without_extensions();
     let on_nothing = added(handler, &call, "without extensions or headers");
-    report.at_most(
-        7.0,
-        "allocations a request, without extensions or headers",
-        on_nothing,
-    );
+    report.at_most(7.0, "allocations a request, without extensions or headers", on_nothing);
 }
 
 fn added(handler: Handler, call: &Call, circumstances: &str) -> f64 {
     macro_rules! of {
         ($service:expr) => {
-            a_request(Contestant::serving(
-                "",
-                $service,
-                call.clone(),
-                PROFILES,
-                StatusCode::OK,
-            ))
+            a_request(Contestant::serving("", $service, call.clone(), PROFILES, StatusCode::OK))
         };
     }
     heading(&format!("Allocations a request, {circumstances}"));

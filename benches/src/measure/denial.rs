@@ -22,13 +22,7 @@ pub(crate) fn denial(scale: &Scale) {
     let theirs = tower_governor::with_headers(handler, 1);
     let ours = ours::service(handler, 1, Headers::Draft11);
     let contestants = vec![
-        Contestant::serving(
-            "bare service, granted",
-            handler,
-            metered.clone(),
-            1,
-            StatusCode::OK,
-        ),
+        Contestant::serving("bare service, granted", handler, metered.clone(), 1, StatusCode::OK),
         Contestant::serving(THEIRS, theirs, metered.clone(), PROFILES, no),
         Contestant::serving(OURS, ours, metered, PROFILES, no),
     ];

@@ -30,9 +30,7 @@ fn check_key() -> Contestant {
     let limiter = governor::limiter();
     let keys: Vec<String> = (0..PROFILES).map(|number| number.to_string()).collect();
     contestant(GOVERNOR, move |profile| {
-        limiter
-            .check_key(&keys[profile])
-            .expect("nobody here uses up a quota");
+        limiter.check_key(&keys[profile]).expect("nobody here uses up a quota");
     })
 }
 
@@ -46,9 +44,7 @@ fn reserve() -> Contestant {
 
 fn limitador() -> Contestant {
     let limitador = Limitador::new(PROFILES);
-    contestant(LIMITADOR, move |profile| {
-        limitador.reserve_and_commit(profile)
-    })
+    contestant(LIMITADOR, move |profile| limitador.reserve_and_commit(profile))
 }
 
 /// Does `operation` once for each profile, and then in turn.

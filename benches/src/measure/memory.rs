@@ -39,9 +39,5 @@ pub(crate) fn memory(scale: &Scale, report: &mut Report) {
     }
     let most = a_profile.iter().copied().fold(0.0, f64::max);
     report.at_most(200.0, "bytes a profile and feature", a_profile[0]);
-    report.at_most(
-        1.1,
-        "most bytes live in ten days / on the first",
-        most / a_profile[0],
-    );
+    report.at_most(1.1, "most bytes live in ten days / on the first", most / a_profile[0]);
 }

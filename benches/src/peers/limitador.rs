@@ -21,20 +21,10 @@ impl Limitador {
         // Twice as many counters as it shall keep, since it evicts above that.
         let limiter = RateLimiter::new(2 * profiles);
         let variable = "profile".try_into().expect("an expression");
-        limiter.add_limit(Limit::new(
-            "remix",
-            PLENTY.into(),
-            24 * 60 * 60,
-            [],
-            [variable],
-        ));
+        limiter.add_limit(Limit::new("remix", PLENTY.into(), 24 * 60 * 60, [], [variable]));
         let context =
             |profile: u64| HashMap::from([("profile".into(), profile.to_string())]).into();
-        Self {
-            limiter,
-            namespace: "remix".into(),
-            contexts: (0..profiles).map(context).collect(),
-        }
+        Self { limiter, namespace: "remix".into(), contexts: (0..profiles).map(context).collect() }
     }
 
     /// Sets one unit aside and charges it.

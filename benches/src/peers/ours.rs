@@ -13,11 +13,7 @@ use crate::exchange::{Handler, PROFILE_ID};
 /// Each feature, and the route that spends it.
 const ROUTES: [(Method, &str, &str); 6] = [
     (Method::POST, "/api/ai/remix", "remix"),
-    (
-        Method::POST,
-        "/api/ai/remix-suggestions",
-        "remix_suggestions",
-    ),
+    (Method::POST, "/api/ai/remix-suggestions", "remix_suggestions"),
     (Method::POST, "/api/ai/scale", "scale"),
     (Method::POST, "/api/ai/tips", "tips"),
     (Method::POST, "/api/ai/timer-name", "timer"),
@@ -27,9 +23,9 @@ const ROUTES: [(Method, &str, &str); 6] = [
 /// An engine with its books in memory.
 pub(crate) fn quotas(units_a_day: u32, clock: impl Clock) -> Quotas {
     let limit = Limit::new(units_a_day.into(), Window::Day);
-    let plan = ROUTES.iter().fold(Plan::new("free"), |plan, (.., name)| {
-        plan.feature(name, [limit.clone()])
-    });
+    let plan = ROUTES
+        .iter()
+        .fold(Plan::new("free"), |plan, (.., name)| plan.feature(name, [limit.clone()]));
     let quotas = Quotas::builder().plan(plan).clock(clock).build();
     quotas.expect("a complete configuration")
 }
@@ -40,15 +36,10 @@ pub(crate) fn service(inner: Handler, units_a_day: u32, headers: Headers) -> Quo
         .identify(HeaderIdentity::new(PROFILE_ID.clone()))
         .plan("free")
         .headers(headers);
-    let layer = ROUTES
-        .into_iter()
-        .fold(builder, |builder, (method, pattern, feature)| {
-            builder.route(method, pattern, feature)
-        });
-    layer
-        .build()
-        .expect("a complete configuration")
-        .layer(inner)
+    let layer = ROUTES.into_iter().fold(builder, |builder, (method, pattern, feature)| {
+        builder.route(method, pattern, feature)
+    });
+    layer.build().expect("a complete configuration").layer(inner)
 }
 
 /// The profile with this number.
