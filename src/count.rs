@@ -45,7 +45,7 @@ impl Count {
 }
 
 /// One count for each limit of a feature, in the order of the limits.
-pub type Counts = SmallVec<[Count; 2]>;
+pub type Counts = SmallVec<[Count; 1]>;
 
 /// How much of a hold was spent, as a store is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

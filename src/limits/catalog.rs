@@ -23,8 +23,8 @@ pub(crate) struct Catalog {
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
-    plan: CompactString,
-    feature: CompactString,
+    plan: Box<str>,
+    feature: Box<str>,
 }
 
 /// A key to look up, hashed as [`Key`] is.
@@ -36,7 +36,7 @@ struct KeyRef<'a> {
 
 impl Equivalent<Key> for KeyRef<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.feature == key.feature && self.plan == key.plan
+        *self.feature == *key.feature && *self.plan == *key.plan
     }
 }
 
@@ -71,8 +71,7 @@ impl Catalog {
                 Some((_, limits)) => Allowance::new(feature, limits)?,
                 None => Allowance::nothing(feature)?,
             };
-            let plan = CompactString::new(plan.name());
-            let key = Key { plan, feature: feature.clone() };
+            let key = Key { plan: plan.name().into(), feature: feature.as_str().into() };
             self.allowances.insert(key, Striped::new(|| Arc::new(allowance.clone())));
         }
         Ok(())

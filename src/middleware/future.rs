@@ -8,18 +8,17 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::ResponseBody;
-use super::handle::QuotaHandle;
 use super::outcome::Ending;
 use super::problem::is_grpc;
 use super::rules::{Admission, Rules};
 use super::settling::Settling;
-use crate::reservation::Decision;
 
 pin_project! {
     /// The response future of [`Quota`](crate::Quota). Dropping it settles the request.
@@ -35,11 +34,11 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, B, F> {
-        /// The store or the profile source has been asked. The service is ready.
+        /// The store or the profile source has been asked.
         Deciding {
             admission: BoxFuture<'static, Admission>,
-            rules: Arc<Rules>,
-            held_back: Option<(S, Request<B>)>,
+            // Boxed, so that it takes no room in the futures of all other requests.
+            held_back: Option<Box<HeldBack<S, B>>>,
         },
         /// The inner service works on it.
         Running {
@@ -54,6 +53,14 @@ pin_project! {
     }
 }
 
+/// A request that waits for the decision, and the service that is ready for it.
+struct HeldBack<S, B> {
+    rules: Arc<Rules>,
+    ready: S,
+    parts: Parts,
+    body: B,
+}
+
 impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
@@ -62,21 +69,21 @@ where
         admission: BoxFuture<'static, Admission>,
         rules: Arc<Rules>,
         ready: S,
-        request: Request<B>,
+        parts: Parts,
+        body: B,
     ) -> Self {
-        let held_back = Some((ready, request));
-        let state = State::Deciding { admission, rules, held_back };
-        Self { state }
+        let held_back = Some(Box::new(HeldBack { rules, ready, parts, body }));
+        Self { state: State::Deciding { admission, held_back } }
     }
 
     pub(super) fn decided(
         admission: Admission,
         rules: &Rules,
         ready: &mut S,
-        request: Request<B>,
+        parts: Parts,
+        body: B,
     ) -> Self {
-        let state = State::decided(admission, rules, ready, request);
-        Self { state }
+        Self { state: State::decided(admission, rules, ready, parts, body) }
     }
 }
 
@@ -88,31 +95,26 @@ where
         admission: Admission,
         rules: &Rules,
         ready: &mut S,
-        mut request: Request<B>,
+        mut parts: Parts,
+        body: B,
     ) -> Self {
-        let terms = rules.terms.pick();
         match admission {
-            Admission::Pass => Self::Running { inner: ready.call(request), settling: None },
-            Admission::Run(decision, order) => {
-                let method = request.method().clone();
-                let extensions = request.extensions_mut();
-                if let Some(Decision::Denied(denial)) = &decision {
-                    extensions.insert(denial.clone());
-                }
-                let outer = extensions.get::<QuotaHandle>().cloned();
-                let handle = QuotaHandle::new(rules.layer, outer, order, decision);
-                extensions.insert(handle.clone());
-                let mut settling = Settling::new(handle, terms.clone(), &method);
-                Self::Running {
-                    inner: settling.watch(|| ready.call(request)),
-                    settling: Some(settling),
-                }
+            Admission::Pass => {
+                let inner = ready.call(Request::from_parts(parts, body));
+                Self::Running { inner, settling: None }
             }
-            Admission::Deny(denial) => Self::Answering {
-                response: Some(terms.answer(&denial, is_grpc(request.headers()))),
-            },
+            Admission::Run(decision, order) => {
+                let mut settling = rules.enter(&mut parts, decision, order);
+                let inner = settling.watch(|| ready.call(Request::from_parts(parts, body)));
+                Self::Running { inner, settling: Some(settling) }
+            }
+            Admission::Deny(denial) => {
+                let response = rules.terms.deny(&denial, is_grpc(&parts.headers));
+                Self::Answering { response: Some(response) }
+            }
             Admission::Refuse(refusal) => {
-                Self::Answering { response: Some(refusal.answer(is_grpc(request.headers()))) }
+                let response = refusal.answer(is_grpc(&parts.headers));
+                Self::Answering { response: Some(response) }
             }
         }
     }
@@ -129,13 +131,13 @@ where
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProjection::Deciding { admission, rules, held_back } => {
+                StateProjection::Deciding { admission, held_back } => {
                     let admission = ready!(admission.as_mut().poll(cx));
-                    let Some((mut ready, request)) = held_back.take() else {
+                    let Some(held_back) = held_back.take() else {
                         return Poll::Pending;
                     };
-                    let decided = State::decided(admission, rules, &mut ready, request);
-                    state.set(decided);
+                    let HeldBack { rules, mut ready, parts, body } = *held_back;
+                    state.set(State::decided(admission, &rules, &mut ready, parts, body));
                 }
                 StateProjection::Running { inner, settling } => {
                     return poll_inner(inner, settling, cx);

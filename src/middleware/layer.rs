@@ -17,7 +17,7 @@ use super::profiles::Profiles;
 use super::route::{RouteList, Routes, Rule};
 use super::rules::{MakeProfile, OnStoreFailure, Payer, Rules, Unidentified};
 use super::service::Quota;
-use super::settling::Terms;
+use super::settling::{Policy, Terms};
 use super::usage::UsageService;
 use crate::decision::{Denial, Settlement};
 use crate::error::ConfigError;
@@ -221,7 +221,11 @@ impl QuotaLayerBuilder {
         mut self,
         policy: impl Fn(&Outcome<'_>) -> Settlement + Send + Sync + 'static,
     ) -> Self {
-        self.terms.policy = Some(Arc::new(policy));
+        let policy = Arc::new(policy);
+        self.terms.policy = Some(Striped::new(|| -> Arc<Policy> {
+            let policy = policy.clone();
+            Arc::new(move |outcome: &Outcome<'_>| policy(outcome))
+        }));
         self
     }
 
@@ -241,7 +245,7 @@ impl QuotaLayerBuilder {
         answer: impl Fn(&Denial) -> Response<T> + Send + Sync + 'static,
     ) -> Self {
         let answer = move |denial: &Denial| answer(denial).map(Into::into);
-        self.terms.denial = Some(Arc::new(answer));
+        self.terms.denial = Some(Box::new(answer));
         self
     }
 
@@ -277,7 +281,7 @@ impl QuotaLayerBuilder {
             payer,
             unidentified: self.unidentified,
             on_store_failure: self.on_store_failure,
-            terms: Striped::new(|| Arc::new(self.terms.clone())),
+            terms: self.terms,
         })))
     }
 }

@@ -13,15 +13,14 @@ use super::identity::Identity;
 use super::profiles::{Loaded, Profiles};
 use super::refusal::Refusal;
 use super::route::{Routes, Rule};
-use super::settling::Terms;
+use super::settling::{Settling, Terms};
 use crate::clock::Timestamp;
 use crate::decision::Denial;
 use crate::error::Error;
-use crate::limits::Profile;
+use crate::limits::{Profile, ProfileId};
 use crate::quotas::Quotas;
 use crate::reservation::Decision;
 use crate::store::Answer;
-use crate::striped::Striped;
 
 /// What becomes of a request when nobody knows who pays: it has no identity, or an unknown one.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +71,7 @@ pub(super) struct Rules {
     pub(super) payer: Payer,
     pub(super) unidentified: Unidentified,
     pub(super) on_store_failure: OnStoreFailure,
-    pub(super) terms: Striped<Arc<Terms>>,
+    pub(super) terms: Terms,
 }
 
 /// What is to be done with a request.
@@ -113,26 +112,50 @@ impl Rules {
         }
     }
 
+    /// Puts the handle, and a denial that is forwarded, into the request's extensions.
+    pub(super) fn enter(
+        &self,
+        parts: &mut Parts,
+        decision: Option<Decision>,
+        order: Option<Order>,
+    ) -> Settling {
+        if let Some(Decision::Denied(denial)) = &decision {
+            parts.extensions.insert(denial.clone());
+        }
+        let outer = parts.extensions.get::<QuotaHandle>().cloned();
+        let handle = QuotaHandle::new(self.layer, outer, order, decision);
+        parts.extensions.insert(handle.clone());
+        Settling::new(handle, &self.terms, &parts.method)
+    }
+
     pub(super) fn paying(&self, parts: &Parts, now: Timestamp) -> Answer<Paying> {
         let known = match &self.payer {
-            Payer::Made(make) => Answer::Ready(Ok(make(parts))),
+            Payer::Made(make) => make(parts),
             Payer::OnPlan(identity, plan) => {
                 let id = identity.identify(parts);
-                Answer::Ready(Ok(id.map(|id| Profile::of(id, plan.clone()))))
+                id.map(|id| Profile::of(id, plan.clone()))
             }
             Payer::Loaded(identity, profiles) => match identity.identify(parts) {
-                None => Answer::Ready(Ok(None)),
-                Some(id) => match id.check() {
-                    Ok(()) => profiles.get(&id, now),
-                    Err(error) => return Answer::Ready(Err(error.into())),
-                },
+                Some(id) => return self.loaded(profiles, &id, now),
+                None => None,
             },
         };
-        match known {
-            Answer::Ready(known) => Answer::Ready(self.unidentified.resolve(known)),
-            Answer::Pending(known) => {
+        Answer::Ready(self.unidentified.resolve(known))
+    }
+
+    fn loaded(&self, profiles: &Profiles, id: &ProfileId, now: Timestamp) -> Answer<Paying> {
+        if let Err(error) = id.check() {
+            return Answer::Ready(Err(error.into()));
+        }
+        let resolve = |loaded: Loaded, unidentified: &Unidentified| match loaded {
+            Ok(known) => unidentified.resolve(known),
+            Err(error) => Err(Refusal::unavailable(error)),
+        };
+        match profiles.get(id, now) {
+            Answer::Ready(loaded) => Answer::Ready(resolve(loaded, &self.unidentified)),
+            Answer::Pending(load) => {
                 let unidentified = self.unidentified.clone();
-                Answer::Pending(known.map(move |known| unidentified.resolve(known)).boxed())
+                Answer::Pending(load.map(move |loaded| resolve(loaded, &unidentified)).boxed())
             }
         }
     }
@@ -169,16 +192,15 @@ impl Rules {
 }
 
 impl Unidentified {
-    fn resolve(&self, known: Loaded) -> Paying {
+    fn resolve(&self, known: Option<Profile>) -> Paying {
         match (known, self) {
-            (Ok(Some(profile)), _) => Ok(Some(profile)),
-            (Ok(None), Self::Refuse) => Err(Refusal::Unidentified(None)),
-            (Ok(None), Self::Challenge(challenge)) => {
+            (Some(profile), _) => Ok(Some(profile)),
+            (None, Self::Refuse) => Err(Refusal::Unidentified(None)),
+            (None, Self::Challenge(challenge)) => {
                 Err(Refusal::Unidentified(Some(challenge.clone())))
             }
-            (Ok(None), Self::Pass) => Ok(None),
-            (Ok(None), Self::Profile(profile)) => Ok(Some(profile.clone())),
-            (Err(error), _) => Err(Refusal::unavailable(error)),
+            (None, Self::Pass) => Ok(None),
+            (None, Self::Profile(profile)) => Ok(Some(profile.clone())),
         }
     }
 }

@@ -61,16 +61,14 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let admission = self.rules.admit(&parts);
-        let request = Request::from_parts(parts, body);
-        match admission {
+        match self.rules.admit(&parts) {
             Answer::Ready(admission) => {
-                ResponseFuture::decided(admission, &self.rules, &mut self.inner, request)
+                ResponseFuture::decided(admission, &self.rules, &mut self.inner, parts, body)
             }
             Answer::Pending(admission) => {
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
-                ResponseFuture::deciding(admission, self.rules.clone(), ready, request)
+                ResponseFuture::deciding(admission, self.rules.clone(), ready, parts, body)
             }
         }
     }

@@ -16,22 +16,24 @@ use super::outcome::{Ending, Outcome, grpc_status};
 use super::problem::is_grpc;
 use crate::count::Spent;
 use crate::decision::{Denial, Settlement};
+use crate::striped::Striped;
 
 /// Decides what an outcome costs.
 pub(super) type Policy = dyn Fn(&Outcome<'_>) -> Settlement + Send + Sync;
 
 /// What the response side of a layer was told. Where there is no closure, the default applies.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Terms {
-    pub(super) policy: Option<Arc<Policy>>,
-    pub(super) denial: Option<Arc<AnswerDenial>>,
+    pub(super) policy: Option<Striped<Arc<Policy>>>,
+    pub(super) denial: Option<Box<AnswerDenial>>,
     pub(super) headers: Headers,
 }
 
 /// Owned by the future, then by the body. Whatever drops it, it settles the request once.
 pub(super) struct Settling {
     handle: QuotaHandle,
-    terms: Arc<Terms>,
+    policy: Option<Arc<Policy>>,
+    headers: Headers,
     request: Asked,
     /// Whether the inner service or body is being called: if that does not return, it panicked.
     running: bool,
@@ -52,10 +54,11 @@ enum Asked {
 }
 
 impl Settling {
-    pub(super) fn new(handle: QuotaHandle, terms: Arc<Terms>, method: &Method) -> Self {
+    pub(super) fn new(handle: QuotaHandle, terms: &Terms, method: &Method) -> Self {
         Self {
             handle,
-            terms,
+            policy: terms.policy.as_ref().map(|policy| policy.pick().clone()),
+            headers: terms.headers,
             request: match *method {
                 Method::HEAD => Asked::Head,
                 Method::CONNECT => Asked::Connect,
@@ -90,8 +93,10 @@ impl Settling {
         let complete = body.is_end_stream() || self.has_no_body(head.status);
         let ending = if complete { Ending::Complete } else { Ending::Headers };
         self.settle(ending, Some(&head.headers));
-        let headers = self.terms.headers;
-        self.handle.with_standing(|standing| headers.write(standing, &mut head.headers));
+        if self.headers != Headers::None {
+            let write = |standing: &_| self.headers.write(standing, &mut head.headers);
+            self.handle.with_standing(write);
+        }
         (!self.settled).then_some(self)
     }
 
@@ -119,6 +124,16 @@ impl Settling {
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     }
 
+    /// What the policy says. It may be asked while a panic unwinds, where another would abort the
+    /// process: if it panics, the default is taken.
+    fn settlement(&self, outcome: &Outcome<'_>) -> Settlement {
+        let Some(policy) = &self.policy else {
+            return outcome.settlement();
+        };
+        let asked = panic::catch_unwind(AssertUnwindSafe(|| policy(outcome)));
+        asked.unwrap_or_else(|_| outcome.settlement())
+    }
+
     fn settle(&mut self, ending: Ending, headers: Option<&HeaderMap>) {
         let outcome = Outcome {
             ending,
@@ -127,7 +142,7 @@ impl Settling {
             grpc_status: self.grpc_status,
             body_bytes: self.body_bytes,
         };
-        let spent = match self.terms.settlement(&outcome) {
+        let spent = match self.settlement(&outcome) {
             Settlement::Wait if ending == Ending::Headers => return,
             Settlement::Commit | Settlement::Wait => Spent::Held,
             Settlement::Charge(units) => Spent::Units(units),
@@ -157,7 +172,7 @@ impl Drop for Settling {
 
 impl Terms {
     /// The answer to a denied request.
-    pub(super) fn answer(&self, denial: &Denial, is_grpc: bool) -> Response<Bytes> {
+    pub(super) fn deny(&self, denial: &Denial, is_grpc: bool) -> Response<Bytes> {
         let mut response = match &self.denial {
             _ if is_grpc => grpc_denial(denial),
             Some(answer) => answer(denial),
@@ -167,16 +182,6 @@ impl Terms {
         complete_denial(denial, headers);
         self.headers.write(denial.standing(), headers);
         response
-    }
-
-    /// What the policy says. It may be asked while a panic unwinds, where another would abort the
-    /// process: if it panics, the default is taken.
-    fn settlement(&self, outcome: &Outcome<'_>) -> Settlement {
-        let Some(policy) = &self.policy else {
-            return outcome.settlement();
-        };
-        let asked = panic::catch_unwind(AssertUnwindSafe(|| policy(outcome)));
-        asked.unwrap_or_else(|_| outcome.settlement())
     }
 }
 

@@ -59,12 +59,12 @@ pub(super) struct Scope<'a> {
     pub(super) hash: u64,
 }
 
-/// What a look for a counter found.
-struct Found {
+/// Where a counter is, or would be.
+#[derive(Clone, Copy)]
+struct Place {
     hash: u64,
     /// None for a counter in which nothing has happened yet.
     slot: Option<usize>,
-    count: Count,
 }
 
 impl Ledger {
@@ -80,46 +80,41 @@ impl Ledger {
         }
     }
 
-    /// Whether the units are held, and the counts.
+    /// Whether the units are held. The counts are pushed to `counts`.
     pub(super) fn reserve(
         &mut self,
         scope: Scope<'_>,
         request: &Reserve<'_>,
-    ) -> Result<(bool, Counts), StoreError> {
-        let mut found: SmallVec<[Found; 2]> = SmallVec::new();
+        counts: &mut Counts,
+    ) -> Result<bool, StoreError> {
+        let mut places: SmallVec<[Place; 2]> = SmallVec::new();
+        let mut admitted = true;
         for charge in request.charges {
-            found.push(self.find(scope, &charge.counter)?);
+            let (place, count) = self.find(scope, &charge.counter)?;
+            admitted &= charge.admits(&count, request.units);
+            places.push(place);
+            counts.push(count);
         }
-        let hold_hash = self.hasher.hash_one(request.id);
-        let repeated = self.holds.find(hold_hash, |hold| hold.id == request.id);
-        let admits = || {
-            let mut each = request.charges.iter().zip(&found);
-            each.all(|(charge, found)| charge.admits(&found.count, request.units))
-        };
-        let granted = repeated.is_some() || admits();
-        if granted && repeated.is_none() {
-            let mut slots = SmallVec::new();
-            for (charge, found) in request.charges.iter().zip(&mut found) {
-                found.count.held = found.count.held.saturating_add(request.units);
-                slots.push(self.write(scope, &charge.counter, found));
-            }
-            let hold = HoldEntry { id: request.id, units: request.units, slots };
-            let hasher = &self.hasher;
-            self.holds.insert_unique(hold_hash, hold, |hold| hasher.hash_one(hold.id));
+        let hash = hold_hash(request.id);
+        let repeated = self.holds.find(hash, |hold| hold.id == request.id).is_some();
+        if repeated || !admitted {
+            return Ok(repeated);
         }
-        if granted && found.iter().any(|found| found.slot.is_none()) {
+        let mut slots = SmallVec::new();
+        for ((charge, place), count) in request.charges.iter().zip(&places).zip(counts) {
+            count.held = count.held.saturating_add(request.units);
+            slots.push(self.write(scope, &charge.counter, *place, *count));
+        }
+        let hold = HoldEntry { id: request.id, units: request.units, slots };
+        self.holds.insert_unique(hash, hold, |hold| hold_hash(hold.id));
+        if places.iter().any(|place| place.slot.is_none()) {
             self.sweep(request.now);
         }
-        let mut counts = Counts::new();
-        for found in found {
-            counts.push(found.count);
-        }
-        Ok((granted, counts))
+        Ok(true)
     }
 
     pub(super) fn settle(&mut self, id: HoldId, spent: Spent) {
-        let hash = self.hasher.hash_one(id);
-        let Ok(entry) = self.holds.find_entry(hash, |hold| hold.id == id) else {
+        let Ok(entry) = self.holds.find_entry(hold_hash(id), |hold| hold.id == id) else {
             return;
         };
         let (hold, _) = entry.remove();
@@ -135,7 +130,7 @@ impl Ledger {
         scope: Scope<'_>,
         counters: &[Counter<'_>],
     ) -> Result<Vec<Count>, StoreError> {
-        let count = |counter| self.find(scope, counter).map(|found| found.count);
+        let count = |counter| self.find(scope, counter).map(|(_, count)| count);
         counters.iter().map(count).collect()
     }
 
@@ -146,51 +141,56 @@ impl Ledger {
         change: Change,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let found: Result<Vec<Found>, _> =
+        let found: Result<Vec<(Place, Count)>, _> =
             counters.iter().map(|counter| self.find(scope, counter)).collect();
-        for (counter, mut found) in counters.iter().zip(found?) {
-            found.count.used = change.applied_to(found.count.used);
-            if found.slot.is_some() || found.count.used > 0 {
-                self.write(scope, counter, &found);
+        for (counter, (place, mut count)) in counters.iter().zip(found?) {
+            count.used = change.applied_to(count.used);
+            if place.slot.is_some() || count.used > 0 {
+                self.write(scope, counter, place, count);
             }
         }
         self.sweep(now);
         Ok(())
     }
 
-    fn find(&self, scope: Scope<'_>, counter: &Counter<'_>) -> Result<Found, StoreError> {
+    fn find(&self, scope: Scope<'_>, counter: &Counter<'_>) -> Result<(Place, Count), StoreError> {
         let start = counter.window.start;
         let hash = counter_hash(&self.hasher, scope.hash, counter.limit, start);
-        let entry = self.slots.find(hash, |slot| {
+        let slot = self.slots.find(hash, |slot| {
             self.counters.get(*slot).is_some_and(|entry| {
                 entry.count.window.start == start
                     && entry.scope == *scope.id
                     && (Arc::ptr_eq(&entry.limit, counter.limit) || entry.limit == *counter.limit)
             })
         });
-        let slot = entry.copied();
-        let count = slot.and_then(|slot| self.counters.get(slot)).map(|entry| entry.count);
-        if count.is_none() && counter.window.end <= self.forgotten {
-            return Err(StoreError::clock_skew(counter.window.end));
+        let slot = slot.copied();
+        match slot.and_then(|slot| self.counters.get(slot)) {
+            Some(entry) => Ok((Place { hash, slot }, entry.count)),
+            None if counter.window.end <= self.forgotten => {
+                Err(StoreError::clock_skew(counter.window.end))
+            }
+            None => Ok((Place { hash, slot: None }, Count::unused(counter.window))),
         }
-        Ok(Found { hash, slot, count: count.unwrap_or(Count::unused(counter.window)) })
     }
 
-    /// Writes a count back, into a new slot if it had none.
-    fn write(&mut self, scope: Scope<'_>, counter: &Counter<'_>, found: &Found) -> usize {
-        if let Some(slot) = found.slot {
+    /// Writes a count, into a new slot if it has none.
+    fn write(
+        &mut self,
+        scope: Scope<'_>,
+        counter: &Counter<'_>,
+        place: Place,
+        count: Count,
+    ) -> usize {
+        if let Some(slot) = place.slot {
             if let Some(entry) = self.counters.get_mut(slot) {
-                entry.count = found.count;
+                entry.count = count;
             }
             return slot;
         }
-        let slot = self.counters.insert(CounterEntry {
-            scope: scope.id.clone(),
-            limit: counter.limit.clone(),
-            count: found.count,
-        });
+        let (scope, limit) = (scope.id.clone(), counter.limit.clone());
+        let slot = self.counters.insert(CounterEntry { scope, limit, count });
         let (hasher, counters) = (&self.hasher, &self.counters);
-        self.slots.insert_unique(found.hash, slot, |slot| {
+        self.slots.insert_unique(place.hash, slot, |slot| {
             counters.get(*slot).map_or(0, |entry| entry.hash(hasher))
         });
         slot
@@ -238,4 +238,10 @@ fn counter_hash(hasher: &RandomState, scope: u64, limit: &LimitKey, start: Times
     limit.hash(&mut state);
     start.hash(&mut state);
     state.finish()
+}
+
+/// Ids are counted up: spread over all bits, they need no hashing.
+fn hold_hash(id: HoldId) -> u64 {
+    const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
+    (id.sequence ^ id.nonce).wrapping_mul(GOLDEN_RATIO)
 }

@@ -10,7 +10,7 @@ use super::hold::{Hold, HoldId, Settle};
 use super::ledger::{Ledger, Scope};
 use super::{Change, Counter, Reserve, Store, Verdict};
 use crate::clock::Timestamp;
-use crate::count::{Count, Spent};
+use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
 use crate::limits::ProfileId;
 
@@ -74,14 +74,13 @@ impl Settle for Stripe {
 impl Store for MemoryStore {
     fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
         let (stripe, scope) = self.stripe(request.scope);
-        let reserved = stripe.ledger().reserve(scope, &request);
-        Answer::Ready(reserved.map(|(granted, counts)| {
-            if granted {
-                Verdict::Granted(Hold::new(request.id, stripe.clone()), counts)
-            } else {
-                Verdict::Denied(counts)
-            }
-        }))
+        let mut counts = Counts::new();
+        let reserved = stripe.ledger().reserve(scope, &request, &mut counts);
+        Answer::Ready(match reserved {
+            Ok(true) => Ok(Verdict::Granted(Hold::new(request.id, stripe.clone()), counts)),
+            Ok(false) => Ok(Verdict::Denied(counts)),
+            Err(error) => Err(error),
+        })
     }
 
     fn read(
