@@ -47,11 +47,11 @@ impl Denial {
     pub fn status(&self) -> Option<Status> {
         self.violated().max_by_key(|status| {
             let never = !self.fits_later(status);
-            (never, status.resets_at())
+            (never, status.window().end)
         })
     }
 
-    /// When the last of the tripped limits starts over; none if one of them never does.
+    /// When the limit that keeps the request waiting longest starts over; none if it never does.
     #[must_use]
     pub fn resets_at(&self) -> Option<DateTime<Utc>> {
         self.status()?.resets_at()

@@ -90,7 +90,7 @@ impl Engine {
     pub(crate) fn edit_limits(
         &self,
         plan: &str,
-        limits: impl IntoIterator<Item = (impl AsRef<str>, Vec<Limit>)>,
+        limits: Vec<(impl AsRef<str>, Vec<Limit>)>,
     ) -> Result<(), ConfigError> {
         self.edit_plans(|plans| {
             let Some(plan) = plans.iter_mut().find(|known| known.name() == plan) else {

@@ -57,6 +57,11 @@ pub enum ConfigError {
         /// The amount.
         amount: u64,
     },
+    /// The id of a profile that is empty or longer than [`MAX_ID_BYTES`].
+    BadId {
+        /// Its length in bytes.
+        length: usize,
+    },
     /// No such plan.
     UnknownPlan {
         /// The plan.
@@ -115,6 +120,9 @@ impl fmt::Display for ConfigError {
             ),
             Self::AmountTooLarge { feature, limit, amount } => {
                 write!(f, "limit `{limit}` of feature `{feature}`: {amount} is above {MAX_UNITS}")
+            }
+            Self::BadId { length } => {
+                write!(f, "an id has 1 to {MAX_ID_BYTES} bytes, this one {length}")
             }
             Self::UnknownPlan { plan } => write!(f, "there is no plan `{plan}`"),
             Self::UnknownFeature { feature } => write!(f, "no plan has a feature `{feature}`"),

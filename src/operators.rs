@@ -66,8 +66,11 @@ impl Quotas {
         F: AsRef<str>,
         L: IntoIterator<Item = Limit>,
     {
-        let limits =
-            limits.into_iter().map(|(feature, limits)| (feature, limits.into_iter().collect()));
+        // All of it now: the caller's iterator may ask this very engine for its plans.
+        let limits: Vec<(F, Vec<Limit>)> = limits
+            .into_iter()
+            .map(|(feature, limits)| (feature, limits.into_iter().collect()))
+            .collect();
         self.engine().edit_limits(plan, limits)
     }
 

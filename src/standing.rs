@@ -7,7 +7,7 @@ use compact_str::CompactString;
 
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
-use crate::limits::{Allowance, KeyedLimit};
+use crate::limits::{Allowance, KeyedLimit, Span};
 
 /// Where a profile stands with one limit, as of the moment of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +70,10 @@ impl Status {
     pub fn seconds_until_reset(&self) -> Option<u64> {
         let resets_at = self.count.window.resets_at()?;
         Some(self.as_of.seconds_until(resets_at))
+    }
+
+    pub(crate) fn window(&self) -> Span {
+        self.count.window
     }
 
     /// Whether `units` more would fit.

@@ -96,7 +96,7 @@ fn poll_inner<B: Body<Data = Bytes>>(
         Some(Ok(frame)) => {
             open.note(frame);
             // Nobody polls a body that says it has ended.
-            body.is_end_stream().then_some(Ending::Complete)
+            open.watch(|| body.is_end_stream()).then_some(Ending::Complete)
         }
         Some(Err(_)) => Some(Ending::BodyError),
         None => Some(Ending::Complete),

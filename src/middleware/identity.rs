@@ -202,9 +202,22 @@ impl Identity for ForwardedIp {
 }
 
 fn parse_net(text: &str) -> Result<IpNet, ConfigError> {
-    let net = text.parse::<IpNet>().ok();
-    let net = net.or_else(|| text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical().into()));
-    net.ok_or_else(|| ConfigError::BadNetwork { network: text.to_owned() })
+    let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    net.map(canonical_net).map_err(|_| ConfigError::BadNetwork { network: text.to_owned() })
+}
+
+/// The network as canonical addresses are in it: one of IPv4-mapped addresses is an IPv4 network.
+fn canonical_net(net: IpNet) -> IpNet {
+    const MAPPED_PREFIX: u8 = 96;
+    let IpAddr::V4(address) = net.addr().to_canonical() else {
+        return net;
+    };
+    let length = match net {
+        IpNet::V4(net) => Some(net.prefix_len()),
+        IpNet::V6(net) => net.prefix_len().checked_sub(MAPPED_PREFIX),
+    };
+    let canonical = length.and_then(|length| IpNet::new(address.into(), length).ok());
+    canonical.unwrap_or(net)
 }
 
 /// One entry of the list: an address, some proxies add a port.

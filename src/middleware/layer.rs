@@ -273,6 +273,9 @@ impl QuotaLayerBuilder {
         };
         if let Unidentified::Profile(profile) = &self.unidentified {
             self.quotas.engine().check_plan(profile.plan())?;
+            if profile.id().check().is_err() {
+                return Err(ConfigError::BadId { length: profile.id().as_bytes().len() });
+            }
         }
         Ok(QuotaLayer(Arc::new(Rules {
             layer: LAYERS.fetch_add(1, Ordering::Relaxed),

@@ -162,6 +162,7 @@ impl Routes {
         }
         let mut by_path = matchit::Router::new();
         for (pattern, rules) in patterns {
+            check_pattern(&pattern)?;
             by_path
                 .insert(pattern.clone(), rules)
                 .map_err(|error| ConfigError::BadRoute { pattern, reason: error.to_string() })?;
@@ -185,6 +186,19 @@ impl Routes {
             None => self.every_request.as_ref().map(Cow::Borrowed),
         }
     }
+}
+
+/// Refuses what would match no path and so let requests pass unmetered: a pattern that does not
+/// start with a slash, and the capture syntax of axum before 0.8.
+fn check_pattern(pattern: &str) -> Result<(), ConfigError> {
+    let reason = if !pattern.starts_with('/') {
+        "a pattern starts with a slash"
+    } else if pattern.split('/').any(|segment| segment.starts_with([':', '*'])) {
+        "a capture is written {name}, the rest of a path {*name}"
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError::BadRoute { pattern: pattern.to_owned(), reason: reason.to_owned() })
 }
 
 impl ByMethod {

@@ -89,8 +89,9 @@ impl Settling {
     ) -> Option<Self> {
         self.status = Some(head.status);
         self.grpc_status = is_grpc(&head.headers).then(|| grpc_status(&head.headers)).flatten();
-        self.body_length = body.size_hint().exact().or_else(|| content_length(&head.headers));
-        let complete = body.is_end_stream() || self.has_no_body(head.status);
+        let (ended, length) = self.watch(|| (body.is_end_stream(), body.size_hint().exact()));
+        self.body_length = length.or_else(|| content_length(&head.headers));
+        let complete = ended || self.has_no_body(head.status);
         let ending = if complete { Ending::Complete } else { Ending::Headers };
         self.settle(ending, Some(&head.headers));
         if self.headers != Headers::None {

@@ -77,7 +77,8 @@ impl Hold {
         self.id
     }
 
-    pub(crate) fn settle(mut self, spent: Spent) {
+    /// Settles the hold.
+    pub fn settle(mut self, spent: Spent) {
         self.close(spent);
     }
 

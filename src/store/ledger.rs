@@ -25,7 +25,6 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 const SWEPT: usize = 4;
 
 /// Counters and holds. Not shared, and told the time.
-#[derive(Debug)]
 pub(super) struct Ledger {
     hasher: RandomState,
     counters: Slab<CounterEntry>,
@@ -37,18 +36,18 @@ pub(super) struct Ledger {
     forgotten: Timestamp,
 }
 
-#[derive(Debug)]
 struct CounterEntry {
     scope: ProfileId,
     limit: Arc<LimitKey>,
     count: Count,
+    /// Holds that refer to this slot. What they hold cannot tell: it saturates.
+    holds: u32,
 }
 
-#[derive(Debug)]
 struct HoldEntry {
     id: HoldId,
     units: u64,
-    /// A counter keeps its slot while something is held of it.
+    /// A counter keeps its slot while a hold refers to it.
     slots: SmallVec<[usize; 2]>,
 }
 
@@ -103,7 +102,11 @@ impl Ledger {
         let mut slots = SmallVec::new();
         for ((charge, place), count) in request.charges.iter().zip(&places).zip(counts) {
             count.held = count.held.saturating_add(request.units);
-            slots.push(self.write(scope, &charge.counter, *place, *count));
+            let slot = self.write(scope, &charge.counter, *place, *count);
+            if let Some(entry) = self.counters.get_mut(slot) {
+                entry.holds = entry.holds.saturating_add(1);
+            }
+            slots.push(slot);
         }
         let hold = HoldEntry { id: request.id, units: request.units, slots };
         self.holds.insert_unique(hash, hold, |hold| hold_hash(hold.id));
@@ -121,8 +124,17 @@ impl Ledger {
         for slot in hold.slots {
             if let Some(counter) = self.counters.get_mut(slot) {
                 counter.count.settle(hold.units, spent);
+                counter.holds = counter.holds.saturating_sub(1);
             }
         }
+    }
+
+    pub(super) fn counters(&self) -> usize {
+        self.counters.len()
+    }
+
+    pub(super) fn holds(&self) -> usize {
+        self.holds.len()
     }
 
     pub(super) fn read(
@@ -188,7 +200,7 @@ impl Ledger {
             return slot;
         }
         let (scope, limit) = (scope.id.clone(), counter.limit.clone());
-        let slot = self.counters.insert(CounterEntry { scope, limit, count });
+        let slot = self.counters.insert(CounterEntry { scope, limit, count, holds: 0 });
         let (hasher, counters) = (&self.hasher, &self.counters);
         self.slots.insert_unique(place.hash, slot, |slot| {
             counters.get(*slot).map_or(0, |entry| entry.hash(hasher))
@@ -220,10 +232,10 @@ impl Ledger {
 }
 
 impl CounterEntry {
-    /// Whether nothing is held, and nothing used that still counts.
+    /// Whether no hold refers to it, and nothing is used that still counts.
     fn is_over(&self, now: Timestamp) -> bool {
         let closed = self.count.window.end.saturating_add(REMEMBERED) <= now;
-        self.count.held == 0 && (closed || self.count.used == 0)
+        self.holds == 0 && (closed || self.count.used == 0)
     }
 
     fn hash(&self, hasher: &RandomState) -> u64 {

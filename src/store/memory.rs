@@ -1,5 +1,6 @@
 //! The books of one process, the default.
 
+use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,15 +22,16 @@ use crate::limits::ProfileId;
 /// active in one window: about 100 bytes for each of their limits. Closed windows are swept a few
 /// at a time by the calls that open new ones; no background work is needed.
 ///
+/// A clock that is set back is safe: a window that is still remembered (a minute longer than it is
+/// open) goes on, and one that is not is an error, until the clock has caught up with its end.
+///
 /// A restart forgets everything.
-#[derive(Debug)]
 pub struct MemoryStore {
     stripes: Box<[Arc<Stripe>; 256]>,
     hasher: RandomState,
 }
 
 /// Padded, so that neighbouring locks do not share a cache line.
-#[derive(Debug)]
 #[repr(align(128))]
 struct Stripe(Mutex<Ledger>);
 
@@ -54,6 +56,24 @@ impl MemoryStore {
 impl Default for MemoryStore {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sum = |count: fn(&Ledger) -> usize| -> usize {
+            self.stripes.iter().map(|stripe| count(&stripe.ledger())).sum()
+        };
+        f.debug_struct("MemoryStore")
+            .field("counters", &sum(Ledger::counters))
+            .field("holds", &sum(Ledger::holds))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Stripe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stripe").finish_non_exhaustive()
     }
 }
 

@@ -263,3 +263,36 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         self.flush()
     }
 }
+
+/// A store that several engines share.
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
+        (**self).reserve(request)
+    }
+
+    fn read(
+        &self,
+        scope: &ProfileId,
+        counters: &[Counter<'_>],
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        (**self).read(scope, counters)
+    }
+
+    fn change(
+        &self,
+        scope: &ProfileId,
+        counters: &[Counter<'_>],
+        change: Change,
+        now: Timestamp,
+    ) -> Answer<Result<(), StoreError>> {
+        (**self).change(scope, counters, change, now)
+    }
+
+    fn flush(&self) -> Answer<Result<(), StoreError>> {
+        (**self).flush()
+    }
+
+    fn shutdown(&self) -> Answer<Result<(), StoreError>> {
+        (**self).shutdown()
+    }
+}

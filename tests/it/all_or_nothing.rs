@@ -123,6 +123,21 @@ fn a_used_up_lifetime_outlasts_one_that_resets() {
     assert_eq!(used_of_each(&quotas, &profile("7")), [1, 0]);
 }
 
+/// Both keep it waiting for good; only one of them never starts over.
+#[test]
+fn a_used_up_lifetime_outlasts_one_that_never_fits() {
+    let [burst, _] = burst_and_day();
+    let trial = Limit::new(3, Window::Lifetime).named("trial");
+    for limits in [[burst.clone(), trial.clone()], [trial, burst]] {
+        let quotas = remix(&noon(), limits);
+        now(quotas.record(&profile("7"), "remix", 3)).unwrap();
+        let denial = denied(reserve_units(&quotas, &profile("7"), 3));
+        assert_eq!(denial.violated().count(), 2);
+        assert_eq!((denial.resets_at(), denial.retry_after()), (None, None));
+        assert_eq!(denial.status().unwrap().limit(), "trial");
+    }
+}
+
 #[test]
 fn racing_threads_take_the_same_of_every_limit() {
     let limits = [

@@ -5,13 +5,14 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use tower_quota::{
     BoxError, ConfigError, ForwardedIp, HeaderIdentity, Limit, MAX_UNITS, PeerIp, Plan, Profile,
-    ProfileId, Profiles, QuotaLayer, QuotaLayerBuilder, Quotas, Rule, Unidentified, Window,
+    ProfileId, Profiles, QuotaLayer, QuotaLayerBuilder, Quotas, QuotasBuilder, Rule, Unidentified,
+    Window,
 };
 
 use crate::support::{daily, noon};
 
 fn built(plans: impl IntoIterator<Item = Plan>) -> Result<Quotas, ConfigError> {
-    plans.into_iter().fold(Quotas::builder(), |builder, plan| builder.plan(plan)).build()
+    plans.into_iter().fold(Quotas::builder(), QuotasBuilder::plan).build()
 }
 
 fn refused(plans: impl IntoIterator<Item = Plan>) -> ConfigError {
@@ -133,6 +134,16 @@ fn a_window_that_cannot_be_counted_in_milliseconds_is_refused() {
         let window = Window::Fixed(Duration::from_millis(millis));
         built([plan_with([Limit::new(1, window)])]).unwrap();
     }
+}
+
+#[test]
+fn a_limit_is_named_after_its_window() {
+    let fixed = |length| Window::Fixed(Duration::from_millis(length));
+    let windows = [Window::Day, Window::Lifetime, fixed(1_500), fixed(60_000), Window::Minute];
+    let limits = windows.map(|window| Limit::new(1, window));
+    let names = limits.each_ref().map(Limit::name);
+    assert_eq!(names, ["day", "lifetime", "1500ms", "60s", "minute"]);
+    built([plan_with(limits)]).unwrap();
 }
 
 #[test]

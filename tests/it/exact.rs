@@ -168,6 +168,7 @@ fn a_count_at_the_top_of_its_range_denies_and_saturates() {
         denied(reserve_units(&quotas, &profile("7"), units));
     }
     early.commit_units(u64::MAX);
+    assert_eq!(used_and_held(&quotas, &profile("7")), (u64::MAX, 0));
     now(quotas.record(&profile("7"), "remix", 1)).unwrap();
     assert_eq!(used_and_held(&quotas, &profile("7")), (u64::MAX, 0));
     assert_eq!(status(&quotas, &profile("7"), "remix").remaining(), 0);

@@ -1,6 +1,7 @@
 //! What several test files need.
 
 mod layers;
+pub(crate) mod programs;
 mod shared_books;
 mod stores;
 
