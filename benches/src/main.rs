@@ -22,17 +22,18 @@ use race::Length;
 #[global_allocator]
 static ALLOCATOR: counting::Counting = counting::Counting;
 
+/// Turns are shorter than what a scheduler gives a thread at a time, so that most are not interrupted.
 const FULL: Scale = Scale {
     profiles: 1_000_000,
-    race: Length { rounds: 101, operations: 20_000 },
-    slow_race: Length { rounds: 51, operations: 5_000 },
+    race: Length { rounds: 2_001, operations: 1_000 },
+    slow_race: Length { rounds: 1_001, operations: 250 },
     thread_rounds: 31,
 };
 
 const QUICK: Scale = Scale {
     profiles: 100_000,
-    race: Length { rounds: 15, ..FULL.race },
-    slow_race: Length { rounds: 5, ..FULL.slow_race },
+    race: Length { rounds: 301, ..FULL.race },
+    slow_race: Length { rounds: 101, ..FULL.slow_race },
     thread_rounds: 5,
 };
 

@@ -23,19 +23,13 @@ impl Contestant {
         Self { name, operate: Box::new(operate) }
     }
 
-    /// Makes `call` to `service`, for each of `profiles` once before the race and then in turn;
-    /// every answer in the race must have the status `expected`.
-    pub(crate) fn serving<S, B>(
-        name: &'static str,
-        mut service: S,
-        call: Call,
-        profiles: u64,
-        expected: StatusCode,
-    ) -> Self
+    /// Pays the visits to `service`: each profile's once before the race, and then in turn.
+    pub(crate) fn serving<S, B>(name: &'static str, mut service: S, visits: &Visits) -> Self
     where
         S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + 'static,
         B: http_body::Body,
     {
+        let Visits { call, profiles, expected } = visits.clone();
         for turn in 0..profiles {
             call.make(shuffled(turn, profiles), &mut service);
         }
@@ -51,6 +45,17 @@ impl Contestant {
     pub(crate) fn operate(&mut self, turns: Range<u64>) {
         (self.operate)(turns);
     }
+}
+
+/// What services are asked for in a race.
+#[derive(Clone)]
+pub(crate) struct Visits {
+    /// What each visitor asks for.
+    pub(crate) call: Call,
+    /// How many profiles take turns.
+    pub(crate) profiles: u64,
+    /// The status that every answer in the race must have.
+    pub(crate) expected: StatusCode,
 }
 
 /// How long a race is.

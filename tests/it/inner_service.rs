@@ -1,10 +1,9 @@
 //! Law 8: the layer calls the service that was polled ready, and adds nothing to its types.
 
-use std::cell::Cell;
+mod types;
+
 use std::convert::Infallible;
-use std::future::{self, Future};
-use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -13,15 +12,12 @@ use bytes::Bytes;
 use futures::future::FutureExt;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{Empty, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_quota::{Quota, QuotaLayer, Quotas, ResponseBody, ResponseFuture};
+use tower_quota::{QuotaLayer, Quotas, ResponseBody};
 use tower_test::mock;
 
-use crate::support::{
-    Gate, SlowStore, books, daily, daily_in, empty, get, metered, noon, payer, request,
-};
+use crate::support::{Gate, SlowStore, books, daily, daily_in, get, metered, noon, text};
 
 /// A layer whose decisions are ready at once.
 fn prompt() -> (Quotas, QuotaLayer) {
@@ -38,20 +34,15 @@ fn slow() -> (Quotas, QuotaLayer, Gate) {
     (quotas, layer, gate)
 }
 
-type Exchange = (Request<()>, mock::SendResponse<Response<Empty<Bytes>>>);
-
-fn mock_pair() -> (
-    mock::Mock<Request<()>, Response<Empty<Bytes>>>,
-    mock::Handle<Request<()>, Response<Empty<Bytes>>>,
-) {
-    mock::pair()
-}
+type Reply = Response<Empty<Bytes>>;
+type Exchange = (Request<()>, mock::SendResponse<Reply>);
+type MockPair = (mock::Mock<Request<()>, Reply>, mock::Handle<Request<()>, Reply>);
 
 /// A mock panics when it is called without having been polled ready, as a clone would be.
 #[tokio::test]
 async fn the_service_that_was_polled_ready_is_called() {
     let (_quotas, layer) = prompt();
-    let (mock, mut handle) = mock_pair();
+    let (mock, mut handle): MockPair = mock::pair();
     handle.allow(1);
     let mut service = layer.layer(mock);
     let response = service.ready().await.unwrap().call(get());
@@ -63,7 +54,7 @@ async fn the_service_that_was_polled_ready_is_called() {
 #[tokio::test]
 async fn the_service_that_was_polled_ready_is_called_after_a_decision_that_took_time() {
     let (_quotas, layer, gate) = slow();
-    let (mock, mut handle) = mock_pair();
+    let (mock, mut handle): MockPair = mock::pair();
     handle.allow(1);
     let mut service = layer.layer(mock);
     let mut response = service.ready().await.unwrap().call(get());
@@ -80,7 +71,7 @@ async fn the_service_that_was_polled_ready_is_called_after_a_decision_that_took_
 #[tokio::test]
 async fn what_a_slow_decision_leaves_behind_is_polled_ready_anew() {
     let (_quotas, layer, gate) = slow();
-    let (mock, mut handle) = mock_pair();
+    let (mock, mut handle): MockPair = mock::pair();
     handle.allow(2);
     let mut service = layer.layer(mock);
     let first = service.ready().await.unwrap().call(get());
@@ -116,7 +107,7 @@ impl Clone for Numbered {
     }
 }
 
-impl<B> Service<Request<B>> for Numbered {
+impl Service<Request<()>> for Numbered {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = future::Ready<Result<Response<Full<Bytes>>, Infallible>>;
@@ -125,7 +116,7 @@ impl<B> Service<Request<B>> for Numbered {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _request: Request<B>) -> Self::Future {
+    fn call(&mut self, _request: Request<()>) -> Self::Future {
         let number = Full::from(self.number.to_string());
         future::ready(Ok(Response::new(number)))
     }
@@ -136,7 +127,7 @@ async fn a_decision_that_is_ready_clones_no_service() {
     let (_quotas, layer) = prompt();
     let mut service = layer.layer(Numbered::new());
     let response = service.ready().await.unwrap().call(get()).await.unwrap();
-    assert_eq!(crate::support::text(response).await, "0");
+    assert_eq!(text(response).await, "0");
     assert_eq!(service.get_ref().clones.load(Ordering::SeqCst), 0);
 }
 
@@ -146,7 +137,7 @@ async fn a_decision_that_takes_time_takes_the_ready_service_and_leaves_a_clone()
     let mut service = layer.layer(Numbered::new());
     let response = service.ready().await.unwrap().call(get());
     gate.open();
-    assert_eq!(crate::support::text(response.await.unwrap()).await, "0");
+    assert_eq!(text(response.await.unwrap()).await, "0");
     assert_eq!(service.get_ref().number, 1);
     assert_eq!(service.get_ref().clones.load(Ordering::SeqCst), 1);
 }
@@ -225,75 +216,6 @@ async fn the_service_s_error_is_passed_on_as_it_is() {
     assert_eq!(failed.err(), Some(Own("call")));
 }
 
-/// A body with nothing but what `Body` asks for: no `Default`, no `From`, no `Clone`, not `Send`.
-struct Bare(Rc<Cell<u8>>);
-
-impl Body for Bare {
-    type Data = Bytes;
-    type Error = Own;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Own>>> {
-        let left = self.0.get();
-        self.0.set(left.saturating_sub(1));
-        let frame = match left {
-            0 => None,
-            1 => {
-                let mut trailers = http::HeaderMap::new();
-                trailers.insert("x-sum", 3.into());
-                Some(Frame::trailers(trailers))
-            }
-            left => Some(Frame::data(Bytes::from(vec![left]))),
-        };
-        Poll::Ready(frame.map(Ok))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(u64::from(self.0.get()) - 1)
-    }
-}
-
-/// The request's body, the response's and the service's future hold an `Rc`.
-async fn exchange_what_is_not_send(layer: &QuotaLayer) -> Response<ResponseBody<Bare>> {
-    let inner = service_fn(|request: Request<Rc<Cell<u8>>>| {
-        let shared = request.into_body();
-        async move {
-            tokio::task::yield_now().await;
-            Ok::<_, Own>(Response::new(Bare(shared)))
-        }
-    });
-    let request = Request::new(Rc::new(Cell::new(3)));
-    layer.layer(inner).oneshot(request).await.unwrap()
-}
-
-#[tokio::test]
-async fn a_body_of_any_kind_passes_frame_by_frame() {
-    let (quotas, layer) = prompt();
-    let response = exchange_what_is_not_send(&layer).await;
-    let mut body = response.into_body();
-    assert_eq!(body.size_hint().exact(), Some(2));
-    assert!(!body.is_end_stream());
-    let frame = async |body: &mut ResponseBody<Bare>| body.frame().await.unwrap().unwrap();
-    assert_eq!(frame(&mut body).await.into_data().unwrap(), [3][..]);
-    assert_eq!(frame(&mut body).await.into_data().unwrap(), [2][..]);
-    let trailers = frame(&mut body).await.into_trailers().unwrap();
-    assert_eq!(trailers["x-sum"], "3");
-    assert!(body.frame().await.is_none());
-    assert_eq!(books(&quotas), (1, 0));
-}
-
-#[tokio::test]
-async fn a_request_that_is_not_send_can_wait_for_a_decision() {
-    let (quotas, layer, gate) = slow();
-    let mut response = pin!(exchange_what_is_not_send(&layer));
-    assert!(response.as_mut().now_or_never().is_none());
-    gate.open();
-    drop(response.await);
-    assert_eq!(books(&quotas), (1, 0));
-}
-
 #[tokio::test]
 async fn the_request_reaches_the_service_as_it_was() {
     let (_quotas, layer) = prompt();
@@ -308,52 +230,4 @@ async fn the_request_reaches_the_service_as_it_was() {
     let request = Request::patch("/a/b?c=d").header(CONTENT_TYPE, "text/plain").extension(9_u8);
     let request = request.body("body").unwrap();
     layer.layer(inner).oneshot(request).await.unwrap();
-}
-
-/// Names the layer and its service, as somebody's own types would.
-struct Names {
-    layer: QuotaLayer,
-    service: Quota<Numbered>,
-    waiting: Vec<ResponseFuture<Numbered, ()>>,
-}
-
-#[tokio::test]
-async fn the_layer_s_types_can_be_named() {
-    let (_quotas, layer) = prompt();
-    let mut names = Names { service: layer.layer(Numbered::new()), layer, waiting: Vec::new() };
-    names.waiting.push(names.service.call(get()));
-    let again: Quota<Numbered> = names.layer.layer(names.service.into_inner());
-    assert_eq!(again.get_ref().number, 0);
-    for response in names.waiting {
-        let response: Response<ResponseBody<Full<Bytes>>> = response.await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-    }
-}
-
-fn assert_send<T: Send>(_: &T) {}
-fn assert_send_sync_static<T: Send + Sync + 'static>(_: &T) {}
-
-#[tokio::test]
-async fn what_is_sent_between_threads_by_servers_can_be() {
-    let (_quotas, layer) = prompt();
-    assert_send_sync_static(&layer);
-    let mut service = layer.layer(Numbered::new());
-    assert_send_sync_static(&service);
-    let response = service.call(request(Method::GET, "/"));
-    assert_send(&response);
-    assert_send_sync_static(&response.await.unwrap());
-    let answered: &dyn Future<Output = _> = &service.call(get());
-    let _: &dyn Future<Output = Result<Response<ResponseBody<_>>, Infallible>> = answered;
-}
-
-/// A layer over a layer over a service: no bound that the layer's own types would not meet.
-#[tokio::test]
-async fn layers_stack() {
-    let (quotas, layer) = prompt();
-    let other = metered(&quotas).build().unwrap();
-    let stacked = tower::ServiceBuilder::new().layer(layer).layer(other).service(empty());
-    let response = stacked.oneshot(get()).await.unwrap();
-    drop(response);
-    assert_eq!(books(&quotas), (2, 0));
-    assert_eq!(payer().plan(), "free");
 }

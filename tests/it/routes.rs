@@ -1,13 +1,14 @@
 //! Which requests are metered, for which feature and how many units.
 
+mod axum_router;
+mod met_twice;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::Router;
 use axum::body::Body;
-use axum::routing::{get, post};
 use http::{Method, Request, Response, StatusCode};
-use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_quota::{Limit, Plan, QuotaHandle, QuotaLayer, QuotaLayerBuilder, Quotas, Rule, Window};
 
 use crate::support::{books, metered, noon, payer, request, status};
@@ -154,6 +155,14 @@ async fn one_feature_for_all_is_for_what_has_no_route() {
     assert!(is_metered(&quotas, &layer, Method::POST, "/anything").await);
 }
 
+/// A classifier that names no feature has decided: the request is not metered.
+#[tokio::test]
+async fn one_feature_for_all_does_not_overrule_a_classifier() {
+    let quotas = engine(9);
+    let layer = unrouted(&quotas).feature("remix").classify(|_| None).build().unwrap();
+    assert!(!is_metered(&quotas, &layer, Method::GET, "/anything").await);
+}
+
 #[tokio::test]
 async fn a_route_takes_as_many_units_as_it_says() {
     let quotas = engine(9);
@@ -189,81 +198,4 @@ async fn a_request_of_no_units_passes_where_nothing_is_left() {
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     assert_eq!(response.headers()["ratelimit"].to_str().unwrap(), "\"day\";r=0;t=43200");
     assert_eq!(books(&quotas), (0, 0));
-}
-
-/// The status of an axum app's answer to `POST`.
-async fn post_to(app: &Router, path: &str) -> StatusCode {
-    let request = Request::post(path).body(Body::empty()).unwrap();
-    app.clone().oneshot(request).await.unwrap().status()
-}
-
-fn ok() -> Router {
-    Router::new().route("/remix", post(async || "remixed"))
-}
-
-fn whole_path(quotas: &Quotas) -> QuotaLayer {
-    let layer = unrouted(quotas).route(Method::POST, "/api/ai/remix", "remix");
-    layer.build().unwrap()
-}
-
-/// `nest` strips the prefix from the path that the layer sees; whoever meters the whole path must
-/// not let requests through for it.
-#[tokio::test]
-async fn inside_of_a_nest_the_whole_path_counts() {
-    let quotas = engine(0);
-    let nested = ok().layer(whole_path(&quotas));
-    let app = Router::new().nest("/api", Router::new().nest("/ai", nested));
-    assert_eq!(post_to(&app, "/api/ai/remix").await, StatusCode::TOO_MANY_REQUESTS);
-
-    let routed = ok().route_layer(whole_path(&quotas));
-    let app = Router::new().nest("/api", Router::new().nest("/ai", routed));
-    assert_eq!(post_to(&app, "/api/ai/remix").await, StatusCode::TOO_MANY_REQUESTS);
-}
-
-#[tokio::test]
-async fn around_a_nest_the_whole_path_counts() {
-    let quotas = engine(0);
-    let app = Router::new().nest("/api/ai", ok()).layer(whole_path(&quotas));
-    assert_eq!(post_to(&app, "/api/ai/remix").await, StatusCode::TOO_MANY_REQUESTS);
-}
-
-#[tokio::test]
-async fn a_route_layer_of_one_feature_does_not_charge_for_unknown_paths() {
-    let quotas = engine(1);
-    let layer = unrouted(&quotas).feature("remix").build().unwrap();
-    let app = ok().route_layer(layer);
-    assert_eq!(post_to(&app, "/nowhere").await, StatusCode::NOT_FOUND);
-    assert_eq!(books(&quotas), (0, 0));
-    assert_eq!(post_to(&app, "/remix").await, StatusCode::OK);
-    assert_eq!(post_to(&app, "/remix").await, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(books(&quotas), (1, 0));
-}
-
-#[tokio::test]
-async fn a_layer_of_one_feature_gives_back_what_an_unknown_path_held() {
-    let quotas = engine(1);
-    let layer = unrouted(&quotas).feature("remix").build().unwrap();
-    let app = ok().layer(layer);
-    for _ in 0..3 {
-        assert_eq!(post_to(&app, "/nowhere").await, StatusCode::NOT_FOUND);
-    }
-    assert_eq!(post_to(&app, "/remix").await, StatusCode::OK);
-}
-
-#[tokio::test]
-async fn a_layer_around_one_method_s_handler_meters_that_method() {
-    let quotas = engine(0);
-    let layer = unrouted(&quotas).feature("remix").build().unwrap();
-    let handlers = get(async || "free").merge(post(async || "paid").layer(layer));
-    let app = Router::new().route("/a", handlers);
-    assert_eq!(post_to(&app, "/a").await, StatusCode::TOO_MANY_REQUESTS);
-    let free = Request::get("/a").body(Body::empty()).unwrap();
-    assert_eq!(app.oneshot(free).await.unwrap().status(), StatusCode::OK);
-}
-
-/// The units of a request whose handler says how far the chain of its handles goes.
-async fn handles_of(stack: impl Layer<Chain, Service: ChainService>) -> usize {
-    let response = stack.layer(service_fn(chain)).oneshot(request(Method::GET, "/"));
-    let Ok(response) = response.await else { panic!("infallible") };
-    *response.extensions().get::<usize>().unwrap()
 }

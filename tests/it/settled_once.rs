@@ -3,6 +3,7 @@
 mod before_headers;
 mod bodies;
 mod grpc;
+mod panicking_bodies;
 mod policy;
 mod server;
 mod shutdown;
@@ -19,7 +20,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::{Body, Frame};
-use http_body_util::StreamBody;
+use http_body_util::{Full, StreamBody};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_quota::{HandleError, Quota, QuotaHandle, QuotaLayer, QuotaLayerBuilder, Quotas};
 use tower_quota::{ResponseBody, store::Store};
@@ -139,13 +140,19 @@ impl fmt::Display for Broken {
 
 impl Error for Broken {}
 
-fn data<E>(text: &'static str) -> Result<Frame<Bytes>, E> {
-    Ok(Frame::data(Bytes::from_static(text.as_bytes())))
+/// The work of a service that panics when it is polled again.
+async fn panic_in_poll() -> Result<Response<Full<Bytes>>, Infallible> {
+    tokio::task::yield_now().await;
+    panic!("in poll");
+}
+
+fn data(text: &'static str) -> Frame<Bytes> {
+    Frame::data(Bytes::from_static(text.as_bytes()))
 }
 
 /// A body that does not know its length, and says that it has ended only when it is asked for more.
 fn chunks<const N: usize>(
     chunks: [&'static str; N],
 ) -> impl Body<Data = Bytes, Error = Infallible> + Send + Unpin + fmt::Debug {
-    StreamBody::new(tokio_stream::iter(chunks.map(data)))
+    StreamBody::new(tokio_stream::iter(chunks.map(|chunk| Ok(data(chunk)))))
 }

@@ -7,7 +7,7 @@ use tower_quota::Headers;
 use super::Scale;
 use crate::exchange::{Call, Handler};
 use crate::peers::{PLENTY, axum_governor, ours, tower_governor};
-use crate::race::{Contestant, Length, Times, race};
+use crate::race::{Contestant, Length, Times, Visits, race};
 use crate::report::{Report, heading};
 
 const BARE: &str = "bare service";
@@ -22,7 +22,7 @@ pub(crate) fn added_cost(scale: &Scale, report: &mut Report) {
     let handler = Handler { headers: true };
     for profiles in [1, 10_000, scale.profiles] {
         heading(&format!("A granted request, profiles: {profiles}"));
-        let (with, without) = ratios(handler, &Call::metered(), profiles, scale.race);
+        let (with, without) = ratios(handler, Call::metered(), profiles, scale.race);
         let what =
             |headers| format!("added / tower_governor's, {headers} headers, profiles: {profiles}");
         report.at_most(1.25, what("with"), with);
@@ -30,12 +30,13 @@ pub(crate) fn added_cost(scale: &Scale, report: &mut Report) {
     }
     heading("A granted request without extensions, answered without headers, profiles: 10000");
     let handler = Handler { headers: false };
-    ratios(handler, &Call::metered().without_extensions(), 10_000, scale.race);
+    ratios(handler, Call::metered().without_extensions(), 10_000, scale.race);
 }
 
 /// Our added cost to tower_governor's, with headers and without.
-fn ratios(handler: Handler, call: &Call, profiles: u64, length: Length) -> (f64, f64) {
-    let times = contest(handler, call, profiles, length);
+fn ratios(handler: Handler, call: Call, profiles: u64, length: Length) -> (f64, f64) {
+    let visits = Visits { call, profiles, expected: StatusCode::OK };
+    let times = contest(handler, &visits, length);
     times.print();
     let ratio =
         |ours, theirs| times.median(|time| (time(ours) - time(BARE)) / (time(theirs) - time(BARE)));
@@ -45,19 +46,19 @@ fn ratios(handler: Handler, call: &Call, profiles: u64, length: Length) -> (f64,
     (with, without)
 }
 
-fn contest(handler: Handler, call: &Call, profiles: u64, length: Length) -> Times {
-    macro_rules! serving {
-        ($name:expr, $service:expr) => {
-            Contestant::serving($name, $service, call.clone(), profiles, StatusCode::OK)
-        };
-    }
+fn contest(handler: Handler, visits: &Visits, length: Length) -> Times {
+    let theirs = tower_governor::with_headers(handler, PLENTY);
+    let ours = ours::service(handler, PLENTY, Headers::Draft11);
+    let theirs_plain = tower_governor::plain(handler, PLENTY);
+    let ours_plain = ours::service(handler, PLENTY, Headers::None);
+    let other = axum_governor::with_headers(handler);
     let contestants = vec![
-        serving!(BARE, handler),
-        serving!(THEIRS, tower_governor::with_headers(handler, PLENTY)),
-        serving!(OURS, ours::service(handler, PLENTY, Headers::Draft11)),
-        serving!(THEIRS_PLAIN, tower_governor::plain(handler, PLENTY)),
-        serving!(OURS_PLAIN, ours::service(handler, PLENTY, Headers::None)),
-        serving!("axum-governor, with headers", axum_governor::with_headers(handler)),
+        Contestant::serving(BARE, handler, visits),
+        Contestant::serving(THEIRS, theirs, visits),
+        Contestant::serving(OURS, ours, visits),
+        Contestant::serving(THEIRS_PLAIN, theirs_plain, visits),
+        Contestant::serving(OURS_PLAIN, ours_plain, visits),
+        Contestant::serving("axum-governor, with headers", other, visits),
     ];
     race(contestants, length)
 }

@@ -6,7 +6,7 @@ use tower_quota::Headers;
 use super::Scale;
 use crate::exchange::{Call, Handler};
 use crate::peers::{ours, tower_governor};
-use crate::race::{Contestant, race};
+use crate::race::{Contestant, Visits, race};
 use crate::report::heading;
 
 const PROFILES: u64 = 10_000;
@@ -18,13 +18,14 @@ const THEIRS: &str = "tower_governor, with headers";
 pub(crate) fn denial(scale: &Scale) {
     heading(&format!("A denied request, profiles: {PROFILES}"));
     let handler = Handler { headers: true };
-    let (metered, no) = (Call::metered(), StatusCode::TOO_MANY_REQUESTS);
     let theirs = tower_governor::with_headers(handler, 1);
     let ours = ours::service(handler, 1, Headers::Draft11);
+    let granted = Visits { call: Call::metered(), profiles: PROFILES, expected: StatusCode::OK };
+    let denied = Visits { expected: StatusCode::TOO_MANY_REQUESTS, ..granted.clone() };
     let contestants = vec![
-        Contestant::serving("bare service, granted", handler, metered.clone(), 1, StatusCode::OK),
-        Contestant::serving(THEIRS, theirs, metered.clone(), PROFILES, no),
-        Contestant::serving(OURS, ours, metered, PROFILES, no),
+        Contestant::serving("bare service, granted", handler, &granted),
+        Contestant::serving(THEIRS, theirs, &denied),
+        Contestant::serving(OURS, ours, &denied),
     ];
     let times = race(contestants, scale.race);
     times.print();

@@ -6,7 +6,7 @@ use tower_quota::Headers;
 use super::Scale;
 use crate::exchange::{Call, Handler};
 use crate::peers::{PLENTY, ours};
-use crate::race::{Contestant, race};
+use crate::race::{Contestant, Visits, race};
 use crate::report::{Report, heading};
 
 const BARE: &str = "bare service";
@@ -17,10 +17,10 @@ pub(crate) fn unmetered(scale: &Scale, report: &mut Report) {
     heading("A request on a route that is not metered");
     let handler = Handler { headers: true };
     let layered = ours::service(handler, PLENTY, Headers::Draft11);
-    let ok = StatusCode::OK;
+    let visits = Visits { call: Call::unmetered(), profiles: 1, expected: StatusCode::OK };
     let contestants = vec![
-        Contestant::serving(BARE, handler, Call::unmetered(), 1, ok),
-        Contestant::serving(OURS, layered, Call::unmetered(), 1, ok),
+        Contestant::serving(BARE, handler, &visits),
+        Contestant::serving(OURS, layered, &visits),
     ];
     let times = race(contestants, scale.race);
     times.print();
