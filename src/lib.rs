@@ -56,8 +56,8 @@
 //!
 //! let profiles = Profiles::new(load).time_to_live(Duration::from_secs(30));
 //! let layer = QuotaLayer::builder(quotas)
-//!     .route(Method::POST, "/chat", Rule::new("chat").units_of(|parts| {
-//!         if parts.headers.contains_key("x-long-answer") { 4 } else { 1 }
+//!     .route(Method::POST, "/chat", Rule::new("chat").units_of(|head| {
+//!         if head.headers.contains_key("x-long-answer") { 4 } else { 1 }
 //!     }))
 //!     .route(Method::GET, "/discover/{id}", Rule::new("discover").forward_denials())
 //!     .identify(ExtensionIdentity::new(|user: &User| ProfileId::new(user.0.to_string())))
@@ -161,8 +161,8 @@ pub use limits::{Limit, LimitKey, Plan, Profile, ProfileId, Span, Window};
 pub use middleware::{
     Ending, ExtensionIdentity, Failure, ForwardedIp, HandleError, HeaderIdentity, Headers,
     Identity, OnStoreFailure, Outcome, PeerIp, ProfileSource, Profiles, Quota, QuotaHandle,
-    QuotaLayer, QuotaLayerBuilder, Reset, ResponseBody, ResponseFuture, Rule, Unidentified,
-    UsageService, denial_response,
+    QuotaLayer, QuotaLayerBuilder, RequestHead, Reset, ResponseBody, ResponseFuture, Rule,
+    Unidentified, UsageService, denial_response,
 };
 pub use quotas::Quotas;
 pub use reservation::{Decision, Reservation};

@@ -99,15 +99,18 @@ impl Quotas {
             now,
         });
         drop(charges);
-        answer.map(move |verdict| {
-            let stand = |counts| Standing::new(allowance, counts, now);
-            Ok(match verdict? {
-                Verdict::Granted(hold, counts) => {
-                    Decision::Granted(Reservation::new(Some(hold), units, stand(counts)))
-                }
-                Verdict::Denied(counts) => Decision::Denied(Denial::new(stand(counts), units)),
-            })
-        })
+        let decide = move |verdict| match verdict {
+            Ok(Verdict::Granted(hold, counts)) => {
+                let standing = Standing::new(allowance, counts, now);
+                Ok(Decision::Granted(Reservation::new(Some(hold), units, standing)))
+            }
+            Ok(Verdict::Denied(counts)) => {
+                let standing = Standing::new(allowance, counts, now);
+                Ok(Decision::Denied(Denial::new(standing, units)))
+            }
+            Err(error) => Err(Error::Store(error)),
+        };
+        answer.map(decide)
     }
 
     /// Whether `units` of `feature` would be granted now. Nothing is written.

@@ -46,6 +46,7 @@ impl ProfileId {
 
 impl Hash for ProfileId {
     /// Without the length: an id is never hashed as a part of something that it could blend into.
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(&self.0);
     }

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -57,8 +56,7 @@ pin_project! {
 struct HeldBack<S, B> {
     rules: Arc<Rules>,
     ready: S,
-    parts: Parts,
-    body: B,
+    request: Request<B>,
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -69,10 +67,9 @@ where
         admission: BoxFuture<'static, Admission>,
         rules: Arc<Rules>,
         ready: S,
-        parts: Parts,
-        body: B,
+        request: Request<B>,
     ) -> Self {
-        let held_back = Some(Box::new(HeldBack { rules, ready, parts, body }));
+        let held_back = Some(Box::new(HeldBack { rules, ready, request }));
         Self { state: State::Deciding { admission, held_back } }
     }
 
@@ -80,10 +77,9 @@ where
         admission: Admission,
         rules: &Rules,
         ready: &mut S,
-        parts: Parts,
-        body: B,
+        request: Request<B>,
     ) -> Self {
-        Self { state: State::decided(admission, rules, ready, parts, body) }
+        Self { state: State::decided(admission, rules, ready, request) }
     }
 }
 
@@ -95,25 +91,21 @@ where
         admission: Admission,
         rules: &Rules,
         ready: &mut S,
-        mut parts: Parts,
-        body: B,
+        mut request: Request<B>,
     ) -> Self {
         match admission {
-            Admission::Pass => {
-                let inner = ready.call(Request::from_parts(parts, body));
-                Self::Running { inner, settling: None }
-            }
+            Admission::Pass => Self::Running { inner: ready.call(request), settling: None },
             Admission::Run(decision, order) => {
-                let mut settling = rules.enter(&mut parts, decision, order);
-                let inner = settling.watch(|| ready.call(Request::from_parts(parts, body)));
+                let mut settling = rules.enter(&mut request, decision, order);
+                let inner = settling.watch(|| ready.call(request));
                 Self::Running { inner, settling: Some(settling) }
             }
             Admission::Deny(denial) => {
-                let response = rules.terms.deny(&denial, is_grpc(&parts.headers));
+                let response = rules.terms.deny(&denial, is_grpc(request.headers()));
                 Self::Answering { response: Some(response) }
             }
             Admission::Refuse(refusal) => {
-                let response = refusal.answer(is_grpc(&parts.headers));
+                let response = refusal.answer(is_grpc(request.headers()));
                 Self::Answering { response: Some(response) }
             }
         }
@@ -136,8 +128,8 @@ where
                     let Some(held_back) = held_back.take() else {
                         return Poll::Pending;
                     };
-                    let HeldBack { rules, mut ready, parts, body } = *held_back;
-                    state.set(State::decided(admission, &rules, &mut ready, parts, body));
+                    let HeldBack { rules, mut ready, request } = *held_back;
+                    state.set(State::decided(admission, &rules, &mut ready, request));
                 }
                 StateProjection::Running { inner, settling } => {
                     return poll_inner(inner, settling, cx);

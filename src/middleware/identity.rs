@@ -5,21 +5,20 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use http::HeaderName;
-use http::request::Parts;
 use ipnet::IpNet;
 
+use super::head::RequestHead;
 use crate::error::ConfigError;
 use crate::limits::ProfileId;
 
 /// Finds out who a request is from: a ready-made extractor of this module, or any closure over the
-/// request's parts.
+/// request's head.
 ///
 /// ```
-/// use http::request::Parts;
-/// use tower_quota::{Identity, ProfileId};
+/// use tower_quota::{Identity, ProfileId, RequestHead};
 ///
-/// fn first_segment(parts: &Parts) -> Option<ProfileId> {
-///     let tenant = parts.uri.path().split('/').nth(1)?;
+/// fn first_segment(head: &RequestHead<'_>) -> Option<ProfileId> {
+///     let tenant = head.uri.path().split('/').nth(1)?;
 ///     Some(ProfileId::new(tenant))
 /// }
 /// fn takes_any(identity: impl Identity) {}
@@ -28,19 +27,19 @@ use crate::limits::ProfileId;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say who a request is from",
     note = "use `HeaderIdentity`, `ExtensionIdentity`, `PeerIp`, `ForwardedIp`, or a closure \
-            `Fn(&http::request::Parts) -> Option<ProfileId>`"
+            `Fn(&RequestHead<'_>) -> Option<ProfileId>`"
 )]
 pub trait Identity: Send + Sync + 'static {
     /// The id; none if the request does not say.
-    fn identify(&self, parts: &Parts) -> Option<ProfileId>;
+    fn identify(&self, head: &RequestHead<'_>) -> Option<ProfileId>;
 }
 
 impl<F> Identity for F
 where
-    F: Fn(&Parts) -> Option<ProfileId> + Send + Sync + 'static,
+    F: Fn(&RequestHead<'_>) -> Option<ProfileId> + Send + Sync + 'static,
 {
-    fn identify(&self, parts: &Parts) -> Option<ProfileId> {
-        self(parts)
+    fn identify(&self, head: &RequestHead<'_>) -> Option<ProfileId> {
+        self(head)
     }
 }
 
@@ -60,8 +59,8 @@ impl HeaderIdentity {
 }
 
 impl Identity for HeaderIdentity {
-    fn identify(&self, parts: &Parts) -> Option<ProfileId> {
-        let mut values = parts.headers.get_all(&self.0).iter();
+    fn identify(&self, head: &RequestHead<'_>) -> Option<ProfileId> {
+        let mut values = head.headers.get_all(&self.0).iter();
         let value = values.next()?;
         values.next().is_none().then(|| ProfileId::new(value))
     }
@@ -88,8 +87,8 @@ impl<T> ExtensionIdentity<T> {
 }
 
 impl<T: Send + Sync + 'static> Identity for ExtensionIdentity<T> {
-    fn identify(&self, parts: &Parts) -> Option<ProfileId> {
-        parts.extensions.get::<T>().map(|extension| (self.0)(extension))
+    fn identify(&self, head: &RequestHead<'_>) -> Option<ProfileId> {
+        head.extensions.get::<T>().map(|extension| (self.0)(extension))
     }
 }
 
@@ -106,7 +105,7 @@ impl<T> fmt::Debug for ExtensionIdentity<T> {
 #[derive(Clone)]
 pub struct PeerIp(Arc<FindAddress>);
 
-type FindAddress = dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync;
+type FindAddress = dyn Fn(&RequestHead<'_>) -> Option<IpAddr> + Send + Sync;
 
 impl PeerIp {
     /// The peer's address, from an extension that the server puts into each request.
@@ -123,7 +122,7 @@ impl PeerIp {
     pub fn from_extension<T: Send + Sync + 'static>(
         address: impl Fn(&T) -> IpAddr + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(move |parts| parts.extensions.get::<T>().map(&address)))
+        Self(Arc::new(move |head| head.extensions.get::<T>().map(&address)))
     }
 
     /// The peer's address, from axum's `ConnectInfo<SocketAddr>`.
@@ -134,14 +133,14 @@ impl PeerIp {
         Self::from_extension(|peer: &ConnectInfo<SocketAddr>| peer.0.ip())
     }
 
-    fn address(&self, parts: &Parts) -> Option<IpAddr> {
-        (self.0)(parts).map(|address| address.to_canonical())
+    fn address(&self, head: &RequestHead<'_>) -> Option<IpAddr> {
+        (self.0)(head).map(|address| address.to_canonical())
     }
 }
 
 impl Identity for PeerIp {
-    fn identify(&self, parts: &Parts) -> Option<ProfileId> {
-        self.address(parts).map(address_id)
+    fn identify(&self, head: &RequestHead<'_>) -> Option<ProfileId> {
+        self.address(head).map(address_id)
     }
 }
 
@@ -186,9 +185,9 @@ impl ForwardedIp {
 }
 
 impl Identity for ForwardedIp {
-    fn identify(&self, parts: &Parts) -> Option<ProfileId> {
-        let mut speaker = self.peer.address(parts)?;
-        let values = parts.headers.get_all("x-forwarded-for");
+    fn identify(&self, head: &RequestHead<'_>) -> Option<ProfileId> {
+        let mut speaker = self.peer.address(head)?;
+        let values = head.headers.get_all("x-forwarded-for");
         for value in values.iter().rev() {
             for hop in value.as_bytes().rsplit(|byte| *byte == b',') {
                 if !self.trusts(speaker) {

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use compact_str::CompactString;
-use http::request::Parts;
 use http::{Method, Response};
 use tower_layer::Layer;
 
+use super::head::RequestHead;
 use super::headers::Headers;
 use super::identity::Identity;
 use super::outcome::Outcome;
@@ -149,7 +149,7 @@ impl QuotaLayerBuilder {
     /// Asks `classify` about the requests for which there is no route.
     pub fn classify(
         mut self,
-        classify: impl Fn(&Parts) -> Option<Rule> + Send + Sync + 'static,
+        classify: impl Fn(&RequestHead<'_>) -> Option<Rule> + Send + Sync + 'static,
     ) -> Self {
         self.routes.classify = Some(Box::new(classify));
         self
@@ -181,11 +181,11 @@ impl QuotaLayerBuilder {
         self
     }
 
-    /// Makes the profile of the request's parts, without an identity: where an authentication layer
+    /// Makes the profile of the request's head, without an identity: where an authentication layer
     /// has left all that is needed.
     pub fn profile(
         mut self,
-        profile: impl Fn(&Parts) -> Option<Profile> + Send + Sync + 'static,
+        profile: impl Fn(&RequestHead<'_>) -> Option<Profile> + Send + Sync + 'static,
     ) -> Self {
         self.payer = Some(PayerKind::Made(Box::new(profile)));
         self

@@ -17,7 +17,7 @@ const REDUCED_CAPACITY: &str =
 const BLANK: &str = "about:blank";
 
 /// Why a request was refused without a look at its quota.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Refusal {
     /// Nobody knows who pays. The challenge, if there is one, says how to authenticate.
     Unidentified(Option<HeaderValue>),

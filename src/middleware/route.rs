@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use http::Method;
-use http::request::Parts;
 
+use super::head::RequestHead;
 use crate::error::ConfigError;
 
 /// How the requests of a route are metered: which feature they use, how many units of it, and what
@@ -33,7 +33,7 @@ pub struct Rule {
 #[derive(Clone)]
 enum Units {
     Fixed(u64),
-    Of(Arc<dyn Fn(&Parts) -> u64 + Send + Sync>),
+    Of(Arc<dyn Fn(&RequestHead<'_>) -> u64 + Send + Sync>),
 }
 
 impl Rule {
@@ -55,9 +55,12 @@ impl Rule {
         self
     }
 
-    /// As many units as `units` finds in the request's parts.
+    /// As many units as `units` finds in the request's head.
     #[must_use]
-    pub fn units_of(mut self, units: impl Fn(&Parts) -> u64 + Send + Sync + 'static) -> Self {
+    pub fn units_of(
+        mut self,
+        units: impl Fn(&RequestHead<'_>) -> u64 + Send + Sync + 'static,
+    ) -> Self {
         self.units = Units::Of(Arc::new(units));
         self
     }
@@ -83,10 +86,10 @@ impl Rule {
         &self.feature
     }
 
-    pub(super) fn units_for(&self, parts: &Parts) -> u64 {
+    pub(super) fn units_for(&self, head: &RequestHead<'_>) -> u64 {
         match &self.units {
             Units::Fixed(units) => *units,
-            Units::Of(units) => units(parts),
+            Units::Of(units) => units(head),
         }
     }
 
@@ -114,8 +117,8 @@ impl fmt::Debug for Units {
     }
 }
 
-/// Finds the rule in a request's parts.
-pub(super) type Classify = dyn Fn(&Parts) -> Option<Rule> + Send + Sync;
+/// Finds the rule in a request's head.
+pub(super) type Classify = dyn Fn(&RequestHead<'_>) -> Option<Rule> + Send + Sync;
 
 /// The rules of a layer, as its builder was told.
 #[derive(Default)]
@@ -172,17 +175,17 @@ impl Routes {
 
     /// The rule for a request; none if it is not metered. `OPTIONS` never is: it is the browser's
     /// question before the request (a preflight), not a use.
-    pub(super) fn find(&self, parts: &Parts) -> Option<Cow<'_, Rule>> {
-        if parts.method == Method::OPTIONS {
+    pub(super) fn find(&self, head: &RequestHead<'_>) -> Option<Cow<'_, Rule>> {
+        if *head.method == Method::OPTIONS {
             return None;
         }
-        if let Ok(found) = self.by_path.at(path(parts)) {
-            if let Some(rule) = found.value.get(&parts.method) {
+        if let Ok(found) = self.by_path.at(path(head)) {
+            if let Some(rule) = found.value.get(head.method) {
                 return Some(Cow::Borrowed(rule));
             }
         }
         match &self.classify {
-            Some(classify) => classify(parts).map(Cow::Owned),
+            Some(classify) => classify(head).map(Cow::Owned),
             None => self.every_request.as_ref().map(Cow::Borrowed),
         }
     }
@@ -229,14 +232,14 @@ impl ByMethod {
 /// The path that patterns are matched with. Inside `Router::nest` axum strips the prefix from the
 /// request's own URI and keeps the whole one aside.
 #[cfg(feature = "axum")]
-fn path(parts: &Parts) -> &str {
-    match parts.extensions.get::<axum::extract::OriginalUri>() {
+fn path<'a>(head: &RequestHead<'a>) -> &'a str {
+    match head.extensions.get::<axum::extract::OriginalUri>() {
         Some(original) => original.0.path(),
-        None => parts.uri.path(),
+        None => head.uri.path(),
     }
 }
 
 #[cfg(not(feature = "axum"))]
-fn path(parts: &Parts) -> &str {
-    parts.uri.path()
+fn path<'a>(head: &RequestHead<'a>) -> &'a str {
+    head.uri.path()
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use futures::future::FutureExt;
-use http::HeaderValue;
-use http::request::Parts;
+use http::{HeaderValue, Request};
 
 use super::handle::{Order, QuotaHandle};
+use super::head::RequestHead;
 use super::identity::Identity;
 use super::profiles::{Loaded, Profiles};
 use super::refusal::Refusal;
@@ -49,8 +49,8 @@ pub enum OnStoreFailure {
     Allow,
 }
 
-/// Makes a profile of a request's parts.
-pub(super) type MakeProfile = dyn Fn(&Parts) -> Option<Profile> + Send + Sync;
+/// Makes a profile of a request's head.
+pub(super) type MakeProfile = dyn Fn(&RequestHead<'_>) -> Option<Profile> + Send + Sync;
 
 /// Who pays.
 pub(super) enum Payer {
@@ -92,50 +92,52 @@ type Paying = Result<Option<Profile>, Refusal>;
 
 impl Rules {
     /// Which feature, who pays, reserve.
-    pub(super) fn admit(self: &Arc<Self>, parts: &Parts) -> Answer<Admission> {
-        let Some(rule) = self.routes.find(parts) else {
+    pub(super) fn admit(self: &Arc<Self>, head: &RequestHead<'_>) -> Answer<Admission> {
+        let Some(rule) = self.routes.find(head) else {
             return Answer::Ready(Admission::Pass);
         };
-        let outer = parts.extensions.get::<QuotaHandle>();
+        let outer = head.extensions.get::<QuotaHandle>();
         if outer.is_some_and(|outer| outer.has_met(self.layer)) {
             return Answer::Ready(Admission::Pass);
         }
-        let units = rule.units_for(parts);
+        let units = rule.units_for(head);
         let now = self.quotas.engine().now();
-        match self.paying(parts, now) {
-            Answer::Ready(paying) => self.reserve(paying, &rule, units, now),
+        match self.paying(head, now) {
+            Answer::Ready(paying) => self.reserve(&paying, &rule, units, now),
             Answer::Pending(paying) => {
                 let (rules, rule) = (self.clone(), rule.into_owned());
-                let admission = async move { rules.reserve(paying.await, &rule, units, now).await };
+                let admission =
+                    async move { rules.reserve(&paying.await, &rule, units, now).await };
                 Answer::Pending(admission.boxed())
             }
         }
     }
 
     /// Puts the handle, and a denial that is forwarded, into the request's extensions.
-    pub(super) fn enter(
+    pub(super) fn enter<B>(
         &self,
-        parts: &mut Parts,
+        request: &mut Request<B>,
         decision: Option<Decision>,
         order: Option<Order>,
     ) -> Settling {
+        let extensions = request.extensions_mut();
         if let Some(Decision::Denied(denial)) = &decision {
-            parts.extensions.insert(denial.clone());
+            extensions.insert(denial.clone());
         }
-        let outer = parts.extensions.get::<QuotaHandle>().cloned();
+        let outer = extensions.get::<QuotaHandle>().cloned();
         let handle = QuotaHandle::new(self.layer, outer, order, decision);
-        parts.extensions.insert(handle.clone());
-        Settling::new(handle, &self.terms, &parts.method)
+        extensions.insert(handle.clone());
+        Settling::new(handle, &self.terms, request.method())
     }
 
-    pub(super) fn paying(&self, parts: &Parts, now: Timestamp) -> Answer<Paying> {
+    pub(super) fn paying(&self, head: &RequestHead<'_>, now: Timestamp) -> Answer<Paying> {
         let known = match &self.payer {
-            Payer::Made(make) => make(parts),
-            Payer::OnPlan(identity, plan) => {
-                let id = identity.identify(parts);
-                id.map(|id| Profile::of(id, plan.clone()))
-            }
-            Payer::Loaded(identity, profiles) => match identity.identify(parts) {
+            Payer::Made(make) => make(head),
+            Payer::OnPlan(identity, plan) => match identity.identify(head) {
+                Some(id) => return Answer::Ready(Ok(Some(Profile::of(id, plan.clone())))),
+                None => None,
+            },
+            Payer::Loaded(identity, profiles) => match identity.identify(head) {
                 Some(id) => return self.loaded(profiles, &id, now),
                 None => None,
             },
@@ -162,7 +164,7 @@ impl Rules {
 
     fn reserve(
         &self,
-        paying: Paying,
+        paying: &Paying,
         rule: &Rule,
         units: u64,
         now: Timestamp,
@@ -170,16 +172,19 @@ impl Rules {
         let profile = match paying {
             Ok(Some(profile)) => profile,
             Ok(None) => return Answer::Ready(Admission::Pass),
-            Err(refusal) => return Answer::Ready(Admission::Refuse(refusal)),
+            Err(refusal) => return Answer::Ready(Admission::Refuse(refusal.clone())),
         };
         if rule.is_reserved_by_handler() {
-            let order =
-                Order { quotas: self.quotas.clone(), profile, feature: rule.feature().to_owned() };
+            let order = Order {
+                quotas: self.quotas.clone(),
+                profile: profile.clone(),
+                feature: rule.feature().to_owned(),
+            };
             return Answer::Ready(Admission::Run(None, Some(order)));
         }
         let forwards_denials = rule.forwards_denials();
         let on_store_failure = self.on_store_failure;
-        let decision = self.quotas.reserve_at(&profile, rule.feature(), units, now);
+        let decision = self.quotas.reserve_at(profile, rule.feature(), units, now);
         decision.map(move |decision| match decision {
             Ok(Decision::Denied(denial)) if !forwards_denials => Admission::Deny(denial),
             Ok(decision) => Admission::Run(Some(decision), None),

@@ -12,6 +12,7 @@ use tower_service::Service;
 
 use super::body::ResponseBody;
 use super::future::ResponseFuture;
+use super::head::RequestHead;
 use super::rules::Rules;
 use crate::store::Answer;
 
@@ -60,15 +61,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        match self.rules.admit(&parts) {
+        match self.rules.admit(&RequestHead::of(&request)) {
             Answer::Ready(admission) => {
-                ResponseFuture::decided(admission, &self.rules, &mut self.inner, parts, body)
+                ResponseFuture::decided(admission, &self.rules, &mut self.inner, request)
             }
             Answer::Pending(admission) => {
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
-                ResponseFuture::deciding(admission, self.rules.clone(), ready, parts, body)
+                ResponseFuture::deciding(admission, self.rules.clone(), ready, request)
             }
         }
     }

@@ -88,10 +88,13 @@ impl Settling {
         body: &B,
     ) -> Option<Self> {
         self.status = Some(head.status);
-        self.grpc_status = is_grpc(&head.headers).then(|| grpc_status(&head.headers)).flatten();
         let (ended, length) = self.watch(|| (body.is_end_stream(), body.size_hint().exact()));
         self.body_length = length.or_else(|| content_length(&head.headers));
         let complete = ended || self.has_no_body(head.status);
+        if complete && is_grpc(&head.headers) {
+            // Trailers-only: a gRPC status is in the headers exactly where there is no body.
+            self.grpc_status = grpc_status(&head.headers);
+        }
         let ending = if complete { Ending::Complete } else { Ending::Headers };
         self.settle(ending, Some(&head.headers));
         if self.headers != Headers::None {

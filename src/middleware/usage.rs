@@ -12,6 +12,7 @@ use serde::Serialize;
 use tower_service::Service;
 
 use super::body::ResponseBody;
+use super::head::RequestHead;
 use super::problem::{json_response, rfc_3339};
 use super::refusal::Refusal;
 use super::rules::Rules;
@@ -68,9 +69,8 @@ impl<B> Service<Request<B>> for UsageService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (parts, _) = request.into_parts();
         let quotas = self.0.quotas.clone();
-        let paying = self.0.paying(&parts, quotas.engine().now());
+        let paying = self.0.paying(&RequestHead::of(&request), quotas.engine().now());
         let answer = async move {
             let usage = match paying.await {
                 Ok(Some(profile)) => quotas.usage(&profile).await.map_err(Refusal::from),

@@ -19,6 +19,7 @@ pub enum Answer<T> {
 
 impl<T: 'static> Answer<T> {
     /// Applies `f` to the answer, now or when it is there.
+    #[inline]
     pub fn map<U>(self, f: impl FnOnce(T) -> U + Send + 'static) -> Answer<U> {
         match self {
             Self::Ready(answer) => Answer::Ready(f(answer)),

@@ -101,10 +101,11 @@ impl Ledger {
         }
         let mut slots = SmallVec::new();
         for ((charge, place), count) in request.charges.iter().zip(&places).zip(counts) {
-            count.held = count.held.saturating_add(request.units);
-            let slot = self.write(scope, &charge.counter, *place, *count);
+            let slot = self.slot(scope, &charge.counter, *place);
             if let Some(entry) = self.counters.get_mut(slot) {
                 entry.holds = entry.holds.saturating_add(1);
+                entry.count.held = entry.count.held.saturating_add(request.units);
+                count.held = entry.count.held;
             }
             slots.push(slot);
         }
@@ -155,10 +156,14 @@ impl Ledger {
     ) -> Result<(), StoreError> {
         let found: Result<Vec<(Place, Count)>, _> =
             counters.iter().map(|counter| self.find(scope, counter)).collect();
-        for (counter, (place, mut count)) in counters.iter().zip(found?) {
-            count.used = change.applied_to(count.used);
-            if place.slot.is_some() || count.used > 0 {
-                self.write(scope, counter, place, count);
+        for (counter, (place, count)) in counters.iter().zip(found?) {
+            let used = change.applied_to(count.used);
+            if place.slot.is_none() && used == 0 {
+                continue;
+            }
+            let slot = self.slot(scope, counter, place);
+            if let Some(entry) = self.counters.get_mut(slot) {
+                entry.count.used = used;
             }
         }
         self.sweep(now);
@@ -185,22 +190,17 @@ impl Ledger {
         }
     }
 
-    /// Writes a count, into a new slot if it has none.
-    fn write(
-        &mut self,
-        scope: Scope<'_>,
-        counter: &Counter<'_>,
-        place: Place,
-        count: Count,
-    ) -> usize {
+    /// The slot of a counter, a new one if it has none.
+    fn slot(&mut self, scope: Scope<'_>, counter: &Counter<'_>, place: Place) -> usize {
         if let Some(slot) = place.slot {
-            if let Some(entry) = self.counters.get_mut(slot) {
-                entry.count = count;
-            }
             return slot;
         }
-        let (scope, limit) = (scope.id.clone(), counter.limit.clone());
-        let slot = self.counters.insert(CounterEntry { scope, limit, count, holds: 0 });
+        let slot = self.counters.insert(CounterEntry {
+            scope: scope.id.clone(),
+            limit: counter.limit.clone(),
+            count: Count::unused(counter.window),
+            holds: 0,
+        });
         let (hasher, counters) = (&self.hasher, &self.counters);
         self.slots.insert_unique(place.hash, slot, |slot| {
             counters.get(*slot).map_or(0, |entry| entry.hash(hasher))
@@ -244,6 +244,7 @@ impl CounterEntry {
     }
 }
 
+#[inline]
 fn counter_hash(hasher: &RandomState, scope: u64, limit: &LimitKey, start: Timestamp) -> u64 {
     let mut state = hasher.build_hasher();
     state.write_u64(scope);

@@ -10,7 +10,6 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::get as on_get;
 use bytes::Bytes;
-use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Empty;
 use hyper::client::conn::http1::handshake;
@@ -19,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_quota::{
     ExtensionIdentity, HeaderIdentity, Identity, MAX_ID_BYTES, PeerIp, Profile, ProfileId,
-    QuotaHandle, QuotaLayer, QuotaLayerBuilder, Quotas, ResponseBody, Unidentified,
+    QuotaHandle, QuotaLayer, QuotaLayerBuilder, Quotas, RequestHead, ResponseBody, Unidentified,
 };
 
 use crate::support::{daily, json, noon, profile, text, used_and_held};
@@ -35,9 +34,8 @@ fn peer_ip() -> PeerIp {
 }
 
 /// The id by which `identity` knows the request.
-fn id(identity: &impl Identity, request: Request<()>) -> Option<String> {
-    let (parts, ()) = request.into_parts();
-    let id = identity.identify(&parts)?;
+fn id(identity: &impl Identity, request: &Request<()>) -> Option<String> {
+    let id = identity.identify(&RequestHead::of(request))?;
     Some(id.as_str().unwrap().to_owned())
 }
 
@@ -115,27 +113,27 @@ fn an_extension_of_the_authentication_layer_says_who() {
     }
     let identity = ExtensionIdentity::new(|user: &User| ProfileId::new(user.number.to_string()));
     let request = Request::builder().extension(User { number: 7 });
-    assert_eq!(id(&identity, request.body(()).unwrap()).as_deref(), Some("7"));
-    assert_eq!(id(&identity, nobody()), None);
+    assert_eq!(id(&identity, &request.body(()).unwrap()).as_deref(), Some("7"));
+    assert_eq!(id(&identity, &nobody()), None);
 }
 
 #[test]
 fn a_closure_says_who() {
-    let identity = |parts: &Parts| parts.uri.host().map(ProfileId::new);
+    let identity = |head: &RequestHead<'_>| head.uri.host().map(ProfileId::new);
     let request = Request::get("http://tenant.example/").body(()).unwrap();
-    assert_eq!(id(&identity, request).as_deref(), Some("tenant.example"));
+    assert_eq!(id(&identity, &request).as_deref(), Some("tenant.example"));
 }
 
 /// The id of somebody with this peer address.
 fn peer_id(address: &str) -> String {
     let request = Request::builder().extension(Peer(address.parse().unwrap()));
-    id(&peer_ip(), request.body(()).unwrap()).unwrap()
+    id(&peer_ip(), &request.body(()).unwrap()).unwrap()
 }
 
 #[test]
 fn a_peer_is_known_by_its_address() {
     assert_eq!(peer_id("192.0.2.7"), "192.0.2.7");
-    assert_eq!(id(&peer_ip(), nobody()), None);
+    assert_eq!(id(&peer_ip(), &nobody()), None);
 }
 
 #[test]
@@ -155,9 +153,9 @@ fn a_peer_s_address_may_come_from_axum() {
     let identity = PeerIp::from_connect_info();
     let peer: SocketAddr = "[::ffff:192.0.2.7]:443".parse().unwrap();
     let request = Request::builder().extension(ConnectInfo(peer));
-    let id_of_peer = id(&identity, request.body(()).unwrap());
+    let id_of_peer = id(&identity, &request.body(()).unwrap());
     assert_eq!(id_of_peer.as_deref(), Some("192.0.2.7"));
-    assert_eq!(id(&identity, nobody()), None);
+    assert_eq!(id(&identity, &nobody()), None);
 }
 
 /// Over a real socket: whoever connects from one address is one payer.

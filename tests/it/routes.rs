@@ -131,9 +131,9 @@ async fn a_classifier_is_asked_where_there_is_no_route() {
     let count = asked.clone();
     let layer = unrouted(&quotas)
         .route(Method::GET, "/a", "remix")
-        .classify(move |parts| {
+        .classify(move |head| {
             count.fetch_add(1, Ordering::SeqCst);
-            (parts.uri.path() == "/b").then(|| Rule::new("remix").units(2))
+            (head.uri.path() == "/b").then(|| Rule::new("remix").units(2))
         })
         .build()
         .unwrap();
@@ -177,8 +177,8 @@ async fn a_route_takes_as_many_units_as_it_says() {
 #[tokio::test]
 async fn a_request_may_say_how_many_units_it_takes() {
     let quotas = engine(9);
-    let units = |parts: &http::request::Parts| {
-        let query = parts.uri.query().unwrap_or_default();
+    let units = |head: &tower_quota::RequestHead<'_>| {
+        let query = head.uri.query().unwrap_or_default();
         query.parse().unwrap_or(u64::MAX)
     };
     let layer = metered(&quotas).feature(Rule::new("remix").units_of(units)).build().unwrap();

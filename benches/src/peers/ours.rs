@@ -1,8 +1,8 @@
 //! tower-quota: the recipe app's six features, one limit a day each.
 
-use futures::FutureExt;
 use http::Method;
 use tower::Layer;
+use tower_quota::store::Answer;
 use tower_quota::{
     Clock, Decision, HeaderIdentity, Headers, Limit, Plan, Profile, Quota, QuotaLayer, Quotas,
     SystemClock, Window,
@@ -49,14 +49,8 @@ pub(crate) fn profile(number: u64) -> Profile {
 
 /// Sets one unit aside and charges it.
 pub(crate) fn reserve_and_commit(quotas: &Quotas, profile: &Profile) {
-    let decision = quotas
-        .reserve(profile, "remix", 1)
-        .into_future()
-        .now_or_never()
-        .expect("books in memory answer at once")
-        .expect("a known feature");
-    match decision {
-        Decision::Granted(reservation) => reservation.commit(),
-        Decision::Denied(denial) => panic!("nobody here uses up a quota: {denial:?}"),
+    match quotas.reserve(profile, "remix", 1) {
+        Answer::Ready(Ok(Decision::Granted(reservation))) => reservation.commit(),
+        answer => panic!("books in memory grant at once what nobody uses up: {answer:?}"),
     }
 }

@@ -14,7 +14,7 @@ fn client(proxies: &[&str], peer: &str, lines: &[&str]) -> Option<String> {
         let line = HeaderValue::from_bytes(line.as_bytes()).unwrap();
         request.headers_mut().append("x-forwarded-for", line);
     }
-    id(&identity, request)
+    id(&identity, &request)
 }
 
 /// The proxy of most tests, and the network of its kind.
@@ -132,7 +132,7 @@ fn ipv6_proxies_and_clients_are_told_apart_by_their_networks() {
 fn a_request_without_a_peer_is_nobody() {
     let identity = ForwardedIp::behind(peer_ip(), NETWORK).unwrap();
     let request = Request::builder().header("x-forwarded-for", "192.0.2.7");
-    assert_eq!(id(&identity, request.body(()).unwrap()), None);
+    assert_eq!(id(&identity, &request.body(()).unwrap()), None);
 }
 
 #[test]
