@@ -6,8 +6,7 @@
 //! cargo run --release --manifest-path benches/Cargo.toml
 //! ```
 //!
-//! With `-- --quick` it measures less, to see whether it works. The release profile is cargo's own,
-//! since that is what most programs are built with.
+//! With `-- --quick` it measures less, to see whether it works.
 
 mod counting;
 mod exchange;
@@ -22,18 +21,19 @@ use race::Length;
 #[global_allocator]
 static ALLOCATOR: counting::Counting = counting::Counting;
 
-/// Turns are shorter than what a scheduler gives a thread at a time, so that most are not interrupted.
+/// Turns are shorter than what a scheduler gives a thread at a time, so that most of them are not
+/// interrupted, and long enough that what the others left in the caches does not matter.
 const FULL: Scale = Scale {
     profiles: 1_000_000,
-    race: Length { rounds: 2_001, operations: 1_000 },
-    slow_race: Length { rounds: 1_001, operations: 250 },
+    race: Length { rounds: 501, operations: 4_000 },
+    slow_race: Length { rounds: 31, operations: 10_000 },
     thread_rounds: 31,
 };
 
 const QUICK: Scale = Scale {
     profiles: 100_000,
-    race: Length { rounds: 301, ..FULL.race },
-    slow_race: Length { rounds: 101, ..FULL.slow_race },
+    race: Length { rounds: 75, ..FULL.race },
+    slow_race: Length { rounds: 5, ..FULL.slow_race },
     thread_rounds: 5,
 };
 

@@ -158,23 +158,20 @@ where
         Some(settling) => settling.watch(|| inner.poll(cx)),
         None => inner.poll(cx),
     };
-    match (ready!(polled), settling.take()) {
-        (Ok(response), Some(settling)) => {
-            let (mut head, body) = response.into_parts();
-            let settling = settling.respond(&mut head, &body);
-            let body = ResponseBody::inner(body, settling);
-            Poll::Ready(Ok(Response::from_parts(head, body)))
-        }
-        (Ok(response), None) => {
-            Poll::Ready(Ok(response.map(|body| ResponseBody::inner(body, None))))
-        }
-        (Err(error), settling) => {
-            if let Some(settling) = settling {
+    let mut response = match ready!(polled) {
+        Ok(response) => response,
+        Err(error) => {
+            if let Some(settling) = settling.take() {
                 settling.end(Ending::ServiceError);
             }
-            Poll::Ready(Err(error))
+            return Poll::Ready(Err(error));
         }
+    };
+    if let Some(settling) = settling {
+        settling.respond(&mut response);
     }
+    let settling = settling.take_if(|settling| settling.is_open());
+    Poll::Ready(Ok(response.map(|body| ResponseBody::inner(body, settling))))
 }
 
 impl<S, B> fmt::Debug for ResponseFuture<S, B>

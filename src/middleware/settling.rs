@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Method, Response, StatusCode, response};
+use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Frame;
 
 use super::denial::{AnswerDenial, complete_denial, denial_response, grpc_denial};
@@ -82,26 +82,27 @@ impl Settling {
     }
 
     /// The response is there: settles it if that can be decided by now, and writes the headers.
-    pub(super) fn respond<B: http_body::Body>(
-        mut self,
-        head: &mut response::Parts,
-        body: &B,
-    ) -> Option<Self> {
-        self.status = Some(head.status);
+    pub(super) fn respond<B: http_body::Body>(&mut self, response: &mut Response<B>) {
+        let body = response.body();
         let (ended, length) = self.watch(|| (body.is_end_stream(), body.size_hint().exact()));
-        self.body_length = length.or_else(|| content_length(&head.headers));
-        let complete = ended || self.has_no_body(head.status);
-        if complete && is_grpc(&head.headers) {
+        self.status = Some(response.status());
+        self.body_length = length.or_else(|| content_length(response.headers()));
+        let complete = ended || self.has_no_body(response.status());
+        if complete && is_grpc(response.headers()) {
             // Trailers-only: a gRPC status is in the headers exactly where there is no body.
-            self.grpc_status = grpc_status(&head.headers);
+            self.grpc_status = grpc_status(response.headers());
         }
         let ending = if complete { Ending::Complete } else { Ending::Headers };
-        self.settle(ending, Some(&head.headers));
+        self.settle(ending, Some(response.headers()));
         if self.headers != Headers::None {
-            let write = |standing: &_| self.headers.write(standing, &mut head.headers);
+            let write = |standing: &_| self.headers.write(standing, response.headers_mut());
             self.handle.with_standing(write);
         }
-        (!self.settled).then_some(self)
+    }
+
+    /// Whether the request is still to be settled.
+    pub(super) fn is_open(&self) -> bool {
+        !self.settled
     }
 
     /// A frame of the body is on its way to the server.

@@ -89,7 +89,8 @@ impl Ledger {
         let mut places: SmallVec<[Place; 2]> = SmallVec::new();
         let mut admitted = true;
         for charge in request.charges {
-            let (place, count) = self.find(scope, &charge.counter)?;
+            let place = self.place(scope, &charge.counter);
+            let count = self.count(place, &charge.counter)?;
             admitted &= charge.admits(&count, request.units);
             places.push(place);
             counts.push(count);
@@ -143,7 +144,7 @@ impl Ledger {
         scope: Scope<'_>,
         counters: &[Counter<'_>],
     ) -> Result<Vec<Count>, StoreError> {
-        let count = |counter| self.find(scope, counter).map(|(_, count)| count);
+        let count = |counter| self.count(self.place(scope, counter), counter);
         counters.iter().map(count).collect()
     }
 
@@ -154,9 +155,9 @@ impl Ledger {
         change: Change,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let found: Result<Vec<(Place, Count)>, _> =
-            counters.iter().map(|counter| self.find(scope, counter)).collect();
-        for (counter, (place, count)) in counters.iter().zip(found?) {
+        let counts = self.read(scope, counters)?;
+        for (counter, count) in counters.iter().zip(counts) {
+            let place = self.place(scope, counter);
             let used = change.applied_to(count.used);
             if place.slot.is_none() && used == 0 {
                 continue;
@@ -170,7 +171,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn find(&self, scope: Scope<'_>, counter: &Counter<'_>) -> Result<(Place, Count), StoreError> {
+    fn place(&self, scope: Scope<'_>, counter: &Counter<'_>) -> Place {
         let start = counter.window.start;
         let hash = counter_hash(&self.hasher, scope.hash, counter.limit, start);
         let slot = self.slots.find(hash, |slot| {
@@ -180,13 +181,16 @@ impl Ledger {
                     && (Arc::ptr_eq(&entry.limit, counter.limit) || entry.limit == *counter.limit)
             })
         });
-        let slot = slot.copied();
-        match slot.and_then(|slot| self.counters.get(slot)) {
-            Some(entry) => Ok((Place { hash, slot }, entry.count)),
+        Place { hash, slot: slot.copied() }
+    }
+
+    fn count(&self, place: Place, counter: &Counter<'_>) -> Result<Count, StoreError> {
+        match place.slot.and_then(|slot| self.counters.get(slot)) {
+            Some(entry) => Ok(entry.count),
             None if counter.window.end <= self.forgotten => {
                 Err(StoreError::clock_skew(counter.window.end))
             }
-            None => Ok((Place { hash, slot: None }, Count::unused(counter.window))),
+            None => Ok(Count::unused(counter.window)),
         }
     }
 

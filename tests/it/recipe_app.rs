@@ -98,9 +98,9 @@ impl App {
     }
 }
 
-fn post(path: &str, body: &'static str) -> Request<Full<Bytes>> {
+fn post(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     let request = to(Method::POST, path).header("x-profile-id", "7");
-    request.body(Full::from(body)).unwrap()
+    request.body(Full::new(body.into())).unwrap()
 }
 
 fn books(quotas: &Value, feature: &str) -> (u64, u64) {

@@ -11,7 +11,8 @@ use crate::support::programs::Reply;
 #[tokio::test]
 async fn a_client_that_goes_away_before_the_headers_pays_nothing() {
     let app = App::start().await;
-    for body in ["", r#"{"recipe":7}"#] {
+    // Behind a body that it does not read, the server would not see that the client has gone.
+    for body in [Vec::new(), vec![b' '; 1_000_000]] {
         let mut client = app.0.connect().await;
         {
             let request = client.send(post(&format!("{REMIX}?delay_ms=60000"), body));

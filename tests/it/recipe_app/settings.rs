@@ -7,8 +7,8 @@ use http::{Request, StatusCode, Uri};
 use http_body_util::Full;
 use serde_json::json;
 
-use super::{App, REMIX, TIPS};
-use crate::support::programs::example;
+use super::{App, REMIX, TIPS, post};
+use crate::support::programs::{Client, example};
 
 #[tokio::test]
 async fn the_first_line_says_where_it_listens() {
@@ -141,14 +141,16 @@ async fn a_bad_value_is_one_clear_line_and_exit_code_2() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn it_serves_though_its_lines_cannot_be_written() {
-    use tokio::net::TcpStream;
-
     let address = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut command = example("recipe_app", &[("LISTEN", &address.to_string())]);
     let mut child = command.stdout(full).spawn().unwrap();
-    while TcpStream::connect(address).await.is_err() {
+    let mut client = loop {
+        if let Ok(client) = Client::connect(address).await {
+            break client;
+        }
         assert!(child.try_wait().unwrap().is_none(), "it ended");
         tokio::task::yield_now().await;
-    }
+    };
+    assert_eq!(client.send(post(REMIX, "")).await.unwrap().status(), StatusCode::OK);
 }

@@ -1,6 +1,7 @@
 //! Examples, run as programs of their own and talked to over sockets.
 
 use std::env::{self, consts::EXE_SUFFIX};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command as Shell, ExitStatus, Stdio};
@@ -78,13 +79,7 @@ impl Program {
     }
 
     pub(crate) async fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        let connection = tokio::spawn(async {
-            // That the server hangs up is seen by whoever waits for an answer.
-            let _ = connection.await;
-        });
-        Client { sender, connection }
+        Client::connect(self.address).await.unwrap()
     }
 
     /// Sends a request over a connection of its own, and hears all of the answer.
@@ -101,6 +96,16 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    pub(crate) async fn connect(server: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(server).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let connection = tokio::spawn(async {
+            // That the server hangs up is seen by whoever waits for an answer.
+            let _ = connection.await;
+        });
+        Ok(Self { sender, connection })
+    }
+
     /// Sends a request, and waits for the headers of the answer.
     pub(crate) async fn send(
         &mut self,
