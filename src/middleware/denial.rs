@@ -71,7 +71,7 @@ pub(super) fn grpc_denial(denial: &Denial) -> Response<Bytes> {
 }
 
 fn detail(denial: &Denial) -> String {
-    format!("The quota for {} is used up", denial.feature())
+    format!("The quota for {} has no room for this request", denial.feature())
 }
 
 /// Sets what every denial has, where it is missing: `Retry-After` and `Cache-Control`.

@@ -175,6 +175,9 @@ impl Rules {
             Err(refusal) => return Answer::Ready(Admission::Refuse(refusal.clone())),
         };
         if rule.is_reserved_by_handler() {
+            if let Err(error) = profile.id().check() {
+                return Answer::Ready(Admission::Refuse(error.into()));
+            }
             let order = Order {
                 quotas: self.quotas.clone(),
                 profile: profile.clone(),

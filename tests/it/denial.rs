@@ -55,7 +55,7 @@ async fn it_is_a_problem_document_that_names_the_limit_and_its_reset() {
         "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
         "title": "Quota exceeded",
         "status": 429,
-        "detail": "The quota for remix is used up",
+        "detail": "The quota for remix has no room for this request",
         "violated-policies": ["day"],
         "feature": "remix",
         "limit": 1,

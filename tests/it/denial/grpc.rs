@@ -25,7 +25,7 @@ async fn it_is_a_status_in_headers_that_end_the_stream() {
         let headers = response.headers();
         assert_eq!(headers["content-type"], "application/grpc");
         assert_eq!(headers["grpc-status"], "8");
-        assert_eq!(headers["grpc-message"], "The quota for remix is used up");
+        assert_eq!(headers["grpc-message"], "The quota for remix has no room for this request");
         assert_eq!(headers["grpc-retry-pushback-ms"], "43200000");
         assert_eq!(headers["ratelimit"], "\"day\";r=0;t=43200");
         assert!(response.body().is_end_stream());

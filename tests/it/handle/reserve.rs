@@ -10,11 +10,13 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_quota::{
-    Check, Denial, Error, HandleError, QuotaHandle, QuotaLayer, Quotas, ResponseBody, Rule,
-    denial_response,
+    Check, Denial, Error, HandleError, Profile, QuotaHandle, QuotaLayer, Quotas, ResponseBody,
+    Rule, denial_response,
 };
 
-use crate::support::{BrokenStore, SlowStore, books, daily, daily_in, get, metered, noon, text};
+use crate::support::{
+    BrokenStore, SlowStore, books, daily, daily_in, empty, get, metered, noon, text,
+};
 
 fn layer(quotas: &Quotas) -> QuotaLayer {
     let rule = Rule::new("remix").reserve_in_handler();
@@ -244,4 +246,13 @@ async fn where_the_layer_reserves_the_handler_may_not() {
     let said = text(service.oneshot(get()).await.unwrap()).await;
     assert_eq!(said, HandleError::ReservedByLayer.to_string());
     assert_eq!(books(&quotas), (1, 0));
+}
+
+#[tokio::test]
+async fn a_bad_id_does_not_reach_the_handler() {
+    let rule = Rule::new("remix").reserve_in_handler();
+    let builder = QuotaLayer::builder(daily(&noon(), 5)).feature(rule);
+    let layer = builder.profile(|_| Some(Profile::new("", "free"))).build().unwrap();
+    let response = layer.layer(service_fn(empty)).oneshot(get()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
 }
