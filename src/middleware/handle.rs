@@ -41,7 +41,8 @@ struct Shared {
     layer: u64,
     /// The handle of another layer further out.
     outer: Option<QuotaHandle>,
-    order: Option<Order>,
+    /// Boxed, because few requests have one.
+    order: Option<Box<Order>>,
     state: Mutex<State>,
 }
 
@@ -78,7 +79,7 @@ impl QuotaHandle {
     pub(super) fn new(
         layer: u64,
         outer: Option<Self>,
-        order: Option<Order>,
+        order: Option<Box<Order>>,
         decision: Option<Decision>,
     ) -> Self {
         let state = State { decision, word: None, settled: false };

@@ -80,7 +80,7 @@ pub(super) enum Admission {
     Pass,
     /// Run it. There is no decision where the handler is to reserve, or where the store failed and
     /// requests may pass; a denial is forwarded.
-    Run(Option<Decision>, Option<Order>),
+    Run(Option<Decision>, Option<Box<Order>>),
     /// Answer the denial.
     Deny(Denial),
     /// Answer that nothing could be decided.
@@ -118,7 +118,7 @@ impl Rules {
         &self,
         request: &mut Request<B>,
         decision: Option<Decision>,
-        order: Option<Order>,
+        order: Option<Box<Order>>,
     ) -> Settling {
         let extensions = request.extensions_mut();
         if let Some(Decision::Denied(denial)) = &decision {
@@ -178,11 +178,11 @@ impl Rules {
             if let Err(error) = profile.id().check() {
                 return Answer::Ready(Admission::Refuse(error.into()));
             }
-            let order = Order {
+            let order = Box::new(Order {
                 quotas: self.quotas.clone(),
                 profile: profile.clone(),
                 feature: rule.feature().to_owned(),
-            };
+            });
             return Answer::Ready(Admission::Run(None, Some(order)));
         }
         let forwards_denials = rule.forwards_denials();
