@@ -18,9 +18,11 @@ pub enum Mode {
     /// Count, and deny what does not fit.
     #[default]
     Enforce,
-    /// Neither count nor deny: for a single user at home.
+    /// Neither count nor deny: for a single user at home. A layer still asks who pays; see
+    /// [`Unidentified`](crate::Unidentified).
     Unmetered,
-    /// Count, but never deny: to see what a limit would do.
+    /// Count, but never deny: to see what a limit would do. A request for more than
+    /// [`MAX_UNITS`](crate::MAX_UNITS) counts as so many.
     Shadow,
 }
 

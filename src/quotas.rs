@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::bounds::MAX_UNITS;
 use crate::clock::Timestamp;
 use crate::count::Counts;
 use crate::decision::{Check, Denial};
@@ -86,6 +87,8 @@ impl Quotas {
                 .stand(profile, allowance, now)
                 .map(|standing| Ok(Decision::Granted(Reservation::new(None, 0, standing?))));
         }
+        // What could never fit is counted as the most that can be.
+        let units = if mode == Mode::Shadow { units.min(MAX_UNITS) } else { units };
         let mut charges: SmallVec<[Charge<'_>; 2]> = SmallVec::new();
         for keyed in allowance.limits() {
             let ceiling = (mode == Mode::Enforce).then_some(keyed.limit.amount());
@@ -168,7 +171,14 @@ impl Quotas {
     ///
     /// The profile's plan is unknown, its id is bad, or the store failed.
     pub fn usage(&self, profile: &Profile) -> Answer<Result<Usage, Error>> {
-        let now = self.0.now();
+        self.usage_at(profile, self.0.now())
+    }
+
+    pub(crate) fn usage_at(
+        &self,
+        profile: &Profile,
+        now: Timestamp,
+    ) -> Answer<Result<Usage, Error>> {
         let allowances = match self.0.allowances(profile) {
             Ok(allowances) => allowances,
             Err(error) => return Answer::Ready(Err(error)),

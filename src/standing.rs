@@ -113,8 +113,8 @@ impl Standing {
         self.allowance.feature()
     }
 
-    /// Each limit's status, in the plan's order. Empty where nothing is counted: an unlimited
-    /// profile, or an unmetered engine.
+    /// Each limit's status, in the plan's order. Empty in a decision where nothing is
+    /// counted: for an unlimited profile, or an unmetered engine.
     pub fn statuses(&self) -> impl Iterator<Item = Status> {
         self.counted().map(|(keyed, count)| Status::new(keyed, *count, self.as_of))
     }

@@ -83,6 +83,10 @@ impl Catalog {
         profile: &'a Profile,
         feature: &str,
     ) -> Result<&'a Arc<Allowance>, Error> {
+        // An override that is never looked up would be a silent pass, or a silent denial.
+        if let Some(unknown) = profile.own_features().find(|own| self.check_feature(own).is_err()) {
+            return Err(Error::UnknownFeature(unknown.to_owned()));
+        }
         let key = KeyRef { plan: profile.plan(), feature };
         match self.allowances.get(&key) {
             Some(allowance) => {

@@ -97,7 +97,8 @@ impl Profile {
         self
     }
 
-    /// Gives this profile limits of its own for `feature`, instead of its plan's.
+    /// Gives this profile limits of its own for `feature`, instead of its plan's. A feature that no
+    /// plan has is an error when the profile is used.
     pub fn limits(
         mut self,
         feature: impl AsRef<str>,
@@ -127,6 +128,10 @@ impl Profile {
     #[must_use]
     pub fn is_unlimited(&self) -> bool {
         self.unlimited
+    }
+
+    pub(super) fn own_features(&self) -> impl Iterator<Item = &str> {
+        self.own.iter().flat_map(|own| own.iter()).map(|allowance| allowance.feature())
     }
 
     pub(super) fn own_allowance(&self, feature: &str) -> Option<&Arc<Allowance>> {

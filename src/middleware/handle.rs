@@ -19,7 +19,7 @@ use crate::standing::Standing;
 /// The last word of [`release`](Self::release) and [`charge`](Self::charge) wins over the outcome
 /// policy. It takes effect when the request is settled, also if the request fails, and can still be
 /// said from inside a streaming body. Where nothing is held (a forwarded denial, an unlimited
-/// profile, an unmetered engine) it has no effect.
+/// profile, an unmetered engine, a reservation that was [taken](Self::take)) it has no effect.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -57,6 +57,8 @@ struct State {
     /// None while the handler has not reserved, and where the store failed and requests may pass.
     decision: Option<Decision>,
     word: Option<Spent>,
+    /// Whether the handler has taken the reservation.
+    taken: bool,
     settled: bool,
 }
 
@@ -82,7 +84,7 @@ impl QuotaHandle {
         order: Option<Box<Order>>,
         decision: Option<Decision>,
     ) -> Self {
-        let state = State { decision, word: None, settled: false };
+        let state = State { decision, word: None, taken: false, settled: false };
         Self(Arc::new(Shared { layer, outer, order, state: Mutex::new(state) }))
     }
 
@@ -132,7 +134,7 @@ impl QuotaHandle {
     /// # Errors
     ///
     /// The layer or this handler has reserved already, the request is settled, or the engine could
-    /// not decide.
+    /// not decide: what becomes of the request then is the handler's to say.
     pub async fn reserve(&self, units: u64) -> Result<Check, HandleError> {
         let Some(order) = &self.0.order else {
             return Err(HandleError::ReservedByLayer);
@@ -149,13 +151,17 @@ impl QuotaHandle {
     }
 
     /// Takes the reservation out of the layer's hands, for what lives on after the response: an
-    /// upgraded connection. None if nothing is reserved.
+    /// upgraded connection. None if nothing is reserved, or it was taken before.
     ///
     /// # Errors
     ///
     /// The request is settled.
     pub fn take(&self) -> Result<Option<Reservation>, HandleError> {
-        Ok(match &mut self.open()?.decision {
+        let mut state = self.open()?;
+        if std::mem::replace(&mut state.taken, true) {
+            return Ok(None);
+        }
+        Ok(match &mut state.decision {
             Some(Decision::Granted(reservation)) => Some(reservation.detach()),
             _ => None,
         })
@@ -253,8 +259,22 @@ impl<S: Sync> axum::extract::FromRequestParts<S> for QuotaHandle {
         parts: &mut http::request::Parts,
         _state: &S,
     ) -> Result<Self, Self::Rejection> {
-        const UNMETERED: &str = "this route has no quota: it is outside of the quota layer";
+        const UNMETERED: &str =
+            "this request is not metered: no quota layer has put a handle into it";
         let handle = parts.extensions.get::<Self>().cloned();
         handle.ok_or((http::StatusCode::INTERNAL_SERVER_ERROR, UNMETERED))
+    }
+}
+
+/// None where the layer does not meter the request: an unidentified one that may pass.
+#[cfg(feature = "axum")]
+impl<S: Sync> axum::extract::OptionalFromRequestParts<S> for QuotaHandle {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut http::request::Parts,
+        _state: &S,
+    ) -> Result<Option<Self>, Self::Rejection> {
+        Ok(parts.extensions.get::<Self>().cloned())
     }
 }

@@ -39,6 +39,7 @@ pub enum Headers {
     #[default]
     Draft11,
     /// `RateLimit-Policy: 20;w=86400` and `RateLimit: limit=20, remaining=19, reset=3600`
+    /// A lifetime limit is left out, for there is no way to say it
     /// ([draft 7](https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-07)).
     Draft7,
     /// `RateLimit-Limit: 20`, `RateLimit-Remaining: 19` and `RateLimit-Reset: 3600`
@@ -82,11 +83,12 @@ impl Headers {
             Self::XRateLimit(Reset::Epoch) => EPOCH.seconds_until(end),
             _ => standing.as_of().seconds_until(end),
         });
-        set(headers, limit_name, limit.amount().into());
-        set(headers, remaining_name, count.remaining(limit.amount()).into());
-        if let Some(reset) = reset {
-            set(headers, reset_name, reset.into());
-        }
+        let together = [
+            (limit_name, Some(limit.amount().into())),
+            (remaining_name, Some(count.remaining(limit.amount()).into())),
+            (reset_name, reset.map(HeaderValue::from)),
+        ];
+        set(headers, together);
     }
 }
 
@@ -121,34 +123,36 @@ fn policy_11(standing: &Standing) -> Bytes {
     Bytes::copy_from_slice(&policy.0)
 }
 
+/// Draft 7 requires a window and a reset, so a lifetime limit cannot be said in it.
 fn write_draft_7(standing: &Standing, headers: &mut HeaderMap) {
-    let Some((limit, count)) = tightest(standing) else {
+    let resetting = || {
+        let limits = standing.counted().map(|(keyed, count)| (&keyed.limit, count));
+        limits.filter(|(_, count)| count.window.resets_at().is_some())
+    };
+    let Some((limit, count)) = resetting().min_by_key(remaining) else {
         return;
     };
     let mut policy = Text::default();
-    for (KeyedLimit { limit, .. }, count) in standing.counted() {
+    for (limit, count) in resetting() {
         policy.comma();
         policy.parameter("", limit.amount());
-        if let Some(seconds) = count.window.seconds() {
-            policy.parameter(";w=", seconds);
-        }
+        policy.parameter(";w=", count.window.seconds().unwrap_or_default());
     }
     let mut state = Text::default();
     state.parameter("limit=", limit.amount());
     state.parameter(", remaining=", count.remaining(limit.amount()));
-    if let Some(end) = count.window.resets_at() {
-        state.parameter(", reset=", standing.as_of().seconds_until(end));
-    }
-    if let (Some(policy), Some(state)) = (policy.value(), state.value()) {
-        set(headers, RATE_LIMIT_POLICY, policy);
-        set(headers, RATE_LIMIT, state);
-    }
+    state.parameter(", reset=", standing.as_of().seconds_until(count.window.end));
+    set(headers, [(RATE_LIMIT_POLICY, policy.value()), (RATE_LIMIT, state.value())]);
 }
 
 /// The limit with the fewest units left.
 fn tightest(standing: &Standing) -> Option<(&Limit, &Count)> {
     let limits = standing.counted().map(|(keyed, count)| (&keyed.limit, count));
-    limits.min_by_key(|(limit, count)| count.remaining(limit.amount()))
+    limits.min_by_key(remaining)
+}
+
+fn remaining((limit, count): &(&Limit, &Count)) -> u64 {
+    count.remaining(limit.amount())
 }
 
 /// Adds a line to a header that is a list.
@@ -157,10 +161,15 @@ fn add(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
     let _ = headers.try_append(name, value);
 }
 
-/// Sets a header that is no list, unless it is set.
-fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
-    if !headers.contains_key(&name) {
-        let _ = headers.try_insert(name, value);
+/// Sets headers that belong together, unless one of them is set: somebody else's would mix in.
+fn set<const N: usize>(headers: &mut HeaderMap, together: [(HeaderName, Option<HeaderValue>); N]) {
+    if together.iter().any(|(name, _)| headers.contains_key(name)) {
+        return;
+    }
+    for (name, value) in together {
+        if let Some(value) = value {
+            let _ = headers.try_insert(name, value);
+        }
     }
 }
 

@@ -37,7 +37,7 @@ use crate::striped::Striped;
 ///
 /// Where the path that the layer sees is not the whole one, a whole pattern does not match and **the
 /// request passes unmetered**: so it is inside axum's `Router::nest`, which strips the prefix. With
-/// feature `axum`, patterns are matched with the whole path there too. Otherwise put the layer
+/// feature `axum`, patterns are matched with the whole path there, and then with the stripped one. Otherwise put the layer
 /// outside of the nest, or give it [one feature for every request](QuotaLayerBuilder::feature).
 ///
 /// # Example
@@ -155,8 +155,8 @@ impl QuotaLayerBuilder {
         self
     }
 
-    /// Meters every request for which there is no route and no classifier: for a layer around a
-    /// single route.
+    /// Meters every request for which there is no route: for a layer around a single route. Where
+    /// there is a [classifier](Self::classify), its word is the last, and this is not asked.
     pub fn feature(mut self, rule: impl Into<Rule>) -> Self {
         self.routes.every_request = Some(rule.into());
         self
@@ -197,7 +197,8 @@ impl QuotaLayerBuilder {
         self
     }
 
-    /// What becomes of requests when the store fails. By default, 503.
+    /// What becomes of requests when the store fails. By default, 503. Where the handler reserves, it
+    /// decides that itself.
     pub fn on_store_failure(mut self, policy: OnStoreFailure) -> Self {
         self.on_store_failure = policy;
         self

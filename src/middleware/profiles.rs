@@ -3,10 +3,10 @@
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt, Shared};
+use futures::future::{BoxFuture, FutureExt, Shared, WeakShared};
 use moka::sync::Cache;
 
 use crate::clock::Timestamp;
@@ -64,7 +64,7 @@ where
 /// What a load came to. An error is kept as an `Arc`, since everyone who waited for it gets it.
 pub(super) type Loaded = Result<Option<Profile>, Arc<BoxError>>;
 
-type Load = Arc<dyn Fn(ProfileId) -> BoxFuture<'static, Loaded> + Send + Sync>;
+type Load = Arc<dyn Fn(ProfileId) -> Loading + Send + Sync>;
 
 /// Profiles of a [`ProfileSource`], kept for a time to live and loaded once however many requests
 /// wait for one.
@@ -78,11 +78,31 @@ pub struct Profiles {
     time_to_live: Duration,
 }
 
+type Loading = BoxFuture<'static, Loaded>;
+
 #[derive(Clone)]
 struct Entry {
     /// When the load began: what it read is not newer.
     as_of: Timestamp,
-    load: Shared<BoxFuture<'static, Loaded>>,
+    /// What it came to, once it has ended.
+    loaded: Arc<OnceLock<Loaded>>,
+    /// The load, as long as somebody waits for it. Only those who wait keep it: a load that nobody
+    /// drives on would hold its connection, and its time-out would pass unnoticed.
+    load: Option<WeakShared<Loading>>,
+}
+
+impl Entry {
+    /// What is known by now, or the load to wait for; none if it failed or was abandoned.
+    fn answer(&self) -> Option<Answer<Loaded>> {
+        match self.loaded.get() {
+            Some(Ok(profile)) => Some(Answer::Ready(Ok(profile.clone()))),
+            Some(Err(_)) => None,
+            None => {
+                let load = self.load.as_ref()?.upgrade()?;
+                Some(Answer::Pending(load.boxed()))
+            }
+        }
+    }
 }
 
 impl Profiles {
@@ -126,24 +146,39 @@ impl Profiles {
 
     /// The profile, as it was at most a time to live before `now`.
     pub(super) fn get(&self, id: &ProfileId, now: Timestamp) -> Answer<Loaded> {
-        let entry = self.cache.get(id).filter(|entry| self.is_good(entry, now));
-        let entry = entry.unwrap_or_else(|| self.reload(id, now));
-        match entry.load.peek() {
-            Some(loaded) => Answer::Ready(loaded.clone()),
-            None => Answer::Pending(entry.load.boxed()),
+        let known = self.cache.get(id).filter(|entry| self.is_fresh(entry, now));
+        if let Some(answer) = known.and_then(|entry| entry.answer()) {
+            return answer;
         }
+        let (entry, load) = self.begin(id, now);
+        // Whoever began it in the meantime may have ended or abandoned it just now: then this
+        // request waits for its own.
+        let answer = self
+            .cache
+            .entry_by_ref(id)
+            .or_insert_with_if(|| entry, |old| !self.is_fresh(old, now) || old.answer().is_none())
+            .into_value()
+            .answer();
+        answer.unwrap_or_else(|| Answer::Pending(load.boxed()))
     }
 
-    /// Starts a load, unless somebody else has just done so.
-    fn reload(&self, id: &ProfileId, now: Timestamp) -> Entry {
-        let start = || Entry { as_of: now, load: (self.load)(id.clone()).shared() };
-        let entry = self.cache.entry_by_ref(id);
-        entry.or_insert_with_if(start, |old| !self.is_good(old, now)).into_value()
+    /// A load that does nothing until it is polled.
+    fn begin(&self, id: &ProfileId, now: Timestamp) -> (Entry, Shared<Loading>) {
+        let loaded = Arc::new(OnceLock::new());
+        let ended = loaded.clone();
+        let load = (self.load)(id.clone())
+            .inspect(move |loaded| {
+                let _ = ended.set(loaded.clone());
+            })
+            .boxed()
+            .shared();
+        (Entry { as_of: now, loaded, load: load.downgrade() }, load)
     }
 
-    fn is_good(&self, entry: &Entry, now: Timestamp) -> bool {
-        let fresh = now < entry.as_of.saturating_add(self.time_to_live);
-        fresh && !matches!(entry.load.peek(), Some(Err(_)))
+    /// Whether the entry is not older than the time to live, nor from a clock that was set back.
+    fn is_fresh(&self, entry: &Entry, now: Timestamp) -> bool {
+        let latest = now.saturating_add(self.time_to_live);
+        now < entry.as_of.saturating_add(self.time_to_live) && entry.as_of <= latest
     }
 }
 

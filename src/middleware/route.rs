@@ -173,16 +173,21 @@ impl Routes {
         Ok(Self { by_path, classify: list.classify, every_request: list.every_request })
     }
 
+    fn at(&self, path: &str, method: &Method) -> Option<&Rule> {
+        self.by_path.at(path).ok()?.value.get(method)
+    }
+
     /// The rule for a request; none if it is not metered. `OPTIONS` never is: it is the browser's
     /// question before the request (a preflight), not a use.
     pub(super) fn find(&self, head: &RequestHead<'_>) -> Option<Cow<'_, Rule>> {
         if *head.method == Method::OPTIONS {
             return None;
         }
-        if let Ok(found) = self.by_path.at(path(head)) {
-            if let Some(rule) = found.value.get(head.method) {
-                return Some(Cow::Borrowed(rule));
-            }
+        let own = head.uri.path();
+        let original = original_path(head).filter(|original| *original != own);
+        let by_original = original.and_then(|path| self.at(path, head.method));
+        if let Some(rule) = by_original.or_else(|| self.at(own, head.method)) {
+            return Some(Cow::Borrowed(rule));
         }
         match &self.classify {
             Some(classify) => classify(head).map(Cow::Owned),
@@ -229,17 +234,15 @@ impl ByMethod {
     }
 }
 
-/// The path that patterns are matched with. Inside `Router::nest` axum strips the prefix from the
-/// request's own URI and keeps the whole one aside.
+/// The whole path. Inside `Router::nest` axum strips the prefix from the request's own URI and keeps
+/// the whole one aside; but a layer in between may have rewritten the request's own since.
 #[cfg(feature = "axum")]
-fn path<'a>(head: &RequestHead<'a>) -> &'a str {
-    match head.extensions.get::<axum::extract::OriginalUri>() {
-        Some(original) => original.0.path(),
-        None => head.uri.path(),
-    }
+fn original_path<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
+    let original = head.extensions.get::<axum::extract::OriginalUri>()?;
+    Some(original.0.path())
 }
 
 #[cfg(not(feature = "axum"))]
-fn path<'a>(head: &RequestHead<'a>) -> &'a str {
-    head.uri.path()
+fn original_path<'a>(_head: &RequestHead<'a>) -> Option<&'a str> {
+    None
 }

@@ -32,7 +32,7 @@ pub enum Unidentified {
     Refuse,
     /// It is answered with 401 and this `WWW-Authenticate`.
     Challenge(HeaderValue),
-    /// It passes unmetered.
+    /// It passes unmetered, without a [`QuotaHandle`].
     Pass,
     /// This profile pays, for all such requests together.
     Profile(Profile),

@@ -88,8 +88,8 @@ impl Settling {
         self.status = Some(response.status());
         self.body_length = length.or_else(|| content_length(response.headers()));
         let complete = ended || self.has_no_body(response.status());
-        if complete && is_grpc(response.headers()) {
-            // Trailers-only: a gRPC status is in the headers exactly where there is no body.
+        if is_grpc(response.headers()) {
+            // Trailers-only, whether or not the body says that it is empty.
             self.grpc_status = grpc_status(response.headers());
         }
         let ending = if complete { Ending::Complete } else { Ending::Headers };

@@ -70,10 +70,11 @@ impl<B> Service<Request<B>> for UsageService {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let quotas = self.0.quotas.clone();
-        let paying = self.0.paying(&RequestHead::of(&request), quotas.engine().now());
+        let now = quotas.engine().now();
+        let paying = self.0.paying(&RequestHead::of(&request), now);
         let answer = async move {
             let usage = match paying.await {
-                Ok(Some(profile)) => quotas.usage(&profile).await.map_err(Refusal::from),
+                Ok(Some(profile)) => quotas.usage_at(&profile, now).await.map_err(Refusal::from),
                 Ok(None) => Err(Refusal::Unidentified(None)),
                 Err(refusal) => Err(refusal),
             };

@@ -41,15 +41,20 @@ impl<'a> Counter<'a> {
 pub struct Charge<'a> {
     /// The counter.
     pub counter: Counter<'a>,
-    /// The most that `used + held` may come to; none where everything is admitted.
+    /// The most that `used + held` may come to; none where everything is admitted that can be
+    /// counted.
     pub ceiling: Option<u64>,
 }
 
 impl Charge<'_> {
-    /// Whether `units` may be held, by what has been counted.
+    /// Whether `units` may be held, by what has been counted. What cannot be counted may not, even
+    /// without a ceiling: holds that saturate could not be told apart when they are settled.
     #[must_use]
     pub fn admits(&self, count: &Count, units: u64) -> bool {
-        self.ceiling.is_none_or(|ceiling| count.admits(units, ceiling))
+        match self.ceiling {
+            Some(ceiling) => count.admits(units, ceiling),
+            None => count.held.checked_add(units).is_some(),
+        }
     }
 }
 
@@ -112,6 +117,8 @@ impl Change {
 ///   nothing. The same id again gives the same grant.
 /// - A hold is settled at most once, by its id, into the window that was charged, however late.
 ///   Settling an unknown hold changes and creates nothing.
+/// - A pending `reserve` that is dropped gives back what it may have held; a store that has made the
+///   [`Hold`] before it waits gets this for nothing.
 /// - A counter is never below 0 and never forgotten while its window is open. A window that has
 ///   been forgotten is an error when it is asked for again, not a fresh count.
 /// - A failure is an error, never a denial, and no call waits without bound.

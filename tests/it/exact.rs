@@ -177,15 +177,32 @@ fn a_count_at_the_top_of_its_range_denies_and_saturates() {
     spend(&quotas, &profile("7"), MAX_UNITS);
 }
 
+/// In shadow mode nothing bounds what is held but what can be counted.
 #[test]
-fn what_is_held_in_shadow_mode_saturates_and_then_denies() {
+fn what_is_held_in_shadow_mode_is_counted_up_to_the_largest_amount_each() {
     let quotas = daily(&noon(), MAX_UNITS);
     quotas.set_mode(Mode::Shadow);
     let _held: Vec<_> =
         (0..2).map(|_| granted(reserve_units(&quotas, &profile("7"), u64::MAX))).collect();
     quotas.set_mode(Mode::Enforce);
     denied(reserve(&quotas, &profile("7")));
-    assert_eq!(used_and_held(&quotas, &profile("7")), (0, u64::MAX));
+    assert_eq!(used_and_held(&quotas, &profile("7")), (0, 2 * MAX_UNITS));
+}
+
+/// Giving back a hold of any size leaves what others hold.
+#[test]
+fn a_large_hold_in_shadow_mode_does_not_wipe_out_the_others() {
+    let quotas = daily(&noon(), 5);
+    let first = granted(reserve_units(&quotas, &profile("7"), 5));
+    quotas.set_mode(Mode::Shadow);
+    let large: Vec<_> =
+        (0..20_000).map(|_| reserve_units(&quotas, &profile("7"), u64::MAX)).collect();
+    drop(large);
+    quotas.set_mode(Mode::Enforce);
+    assert_eq!(used_and_held(&quotas, &profile("7")), (0, 5));
+    denied(reserve(&quotas, &profile("7")));
+    first.commit();
+    assert_eq!(used_and_held(&quotas, &profile("7")), (5, 0));
 }
 
 proptest! {

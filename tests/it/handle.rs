@@ -245,3 +245,12 @@ async fn an_axum_handler_outside_of_the_layer_answers_500() {
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(text(response).await.contains("quota layer"));
 }
+
+#[tokio::test]
+async fn a_reservation_is_taken_once() {
+    let twice = |quota: &QuotaHandle| {
+        drop(quota.take().unwrap().unwrap());
+        assert!(quota.take().unwrap().is_none());
+    };
+    assert_eq!(used_after(200, twice).await, 0);
+}

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tower_quota::{ConfigError, Limit, MAX_UNITS, ManualClock, Plan, Profile, Quotas, Window};
+use tower_quota::{
+    ConfigError, Error, Limit, MAX_UNITS, ManualClock, Plan, Profile, Quotas, Window,
+};
 
 use crate::support::{
     at, daily, denied, granted, noon, now, profile, remix, reserve, reserve_units, spend, status,
@@ -172,4 +174,13 @@ fn a_limit_of_zero_denies_at_once() {
     let denial = denied(reserve(&quotas, &profile("7")));
     assert_eq!(denial.retry_after(), None);
     assert_eq!(denial.status().unwrap().remaining(), 0);
+}
+
+/// Nobody would notice that it has no effect.
+#[test]
+fn an_override_of_an_unknown_feature_is_an_error() {
+    let quotas = daily(&noon(), 1);
+    let misspelt = profile("7").limits("Remix", [Limit::new(5, Window::Day)]).unwrap();
+    let error = now(quotas.reserve(&misspelt, "remix", 1)).unwrap_err();
+    assert!(matches!(error, Error::UnknownFeature(feature) if feature == "Remix"));
 }

@@ -53,7 +53,7 @@ async fn a_request_that_is_dropped_while_it_waits_does_not_hang_the_others() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_dropped_while_it_waits_holds_nothing() {
+async fn a_load_that_nobody_waits_for_is_given_up_and_holds_nothing() {
     let users = Users::slow();
     let scene = Scene::of(users.clone());
     let mut alone = Box::pin(scene.status("7"));
@@ -62,7 +62,7 @@ async fn a_request_that_is_dropped_while_it_waits_holds_nothing() {
     users.permits.add_permits(1);
     assert_eq!(used_and_held(&scene.quotas, &profile("7")), (0, 0));
     assert_eq!(scene.status("7").await, 204);
-    assert_eq!(users.queries(), 1, "the load was taken up again");
+    assert_eq!(users.queries(), 2, "the load was given up, and begun anew");
 }
 
 /// A load that was under way has read what was there before.

@@ -79,3 +79,17 @@ async fn a_layer_around_one_method_s_handler_meters_that_method() {
     let free = Request::get("/a").body(Body::empty()).unwrap();
     assert_eq!(app.oneshot(free).await.unwrap().status(), StatusCode::OK);
 }
+
+/// What trims a slash between two routers must not open a way around the quota.
+#[tokio::test]
+async fn a_path_that_was_rewritten_on_the_way_counts_as_what_it_has_become() {
+    let quotas = engine(0);
+    let inner = Router::new().nest("/api/ai", ok()).layer(whole_path(&quotas));
+    let rewritten = tower::service_fn(move |mut request: Request<Body>| {
+        let path = request.uri().path().trim_end_matches('/').to_owned();
+        *request.uri_mut() = path.parse().unwrap();
+        inner.clone().oneshot(request)
+    });
+    let app = Router::new().fallback_service(rewritten);
+    assert_eq!(post_to(&app, "/api/ai/remix/").await, StatusCode::TOO_MANY_REQUESTS);
+}
