@@ -58,9 +58,24 @@ pub fn denial_response(denial: &Denial) -> Response<Bytes> {
     response
 }
 
+/// The response to a denied request: of gRPC, else the layer's own, else the default.
+pub(super) fn answer_denial(
+    denial: &Denial,
+    own: Option<&AnswerDenial>,
+    is_grpc: bool,
+) -> Response<Bytes> {
+    let mut response = match own {
+        _ if is_grpc => grpc_denial(denial),
+        Some(answer) => answer(denial),
+        None => denial_response(denial),
+    };
+    complete_denial(denial, response.headers_mut());
+    response
+}
+
 /// The response to a denied gRPC request: trailers only, `RESOURCE_EXHAUSTED`. How long to hold
 /// retries back is said as gRFC A6 has it: a negative number means for ever.
-pub(super) fn grpc_denial(denial: &Denial) -> Response<Bytes> {
+fn grpc_denial(denial: &Denial) -> Response<Bytes> {
     let mut response = grpc_response(GrpcCode::ResourceExhausted, &detail(denial));
     let pushback = match denial.retry_after() {
         Some(seconds) => HeaderValue::from(seconds.saturating_mul(1_000)),
@@ -75,7 +90,7 @@ fn detail(denial: &Denial) -> String {
 }
 
 /// Sets what every denial has, where it is missing: `Retry-After` and `Cache-Control`.
-pub(super) fn complete_denial(denial: &Denial, headers: &mut HeaderMap) {
+fn complete_denial(denial: &Denial, headers: &mut HeaderMap) {
     headers.entry(CACHE_CONTROL).or_insert(NO_STORE);
     if let Some(seconds) = denial.retry_after() {
         headers.entry(RETRY_AFTER).or_insert_with(|| seconds.into());

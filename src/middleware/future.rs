@@ -101,7 +101,7 @@ where
                 Self::Running { inner, settling: Some(settling) }
             }
             Admission::Deny(denial) => {
-                let response = rules.terms.deny(&denial, is_grpc(request.headers()));
+                let response = rules.deny(&denial, is_grpc(request.headers()));
                 Self::Answering { response: Some(response) }
             }
             Admission::Refuse(refusal) => {

@@ -1,6 +1,7 @@
 //! The handler's say: what a handler can read and decide about its own request.
 
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -158,13 +159,12 @@ impl QuotaHandle {
     /// The request is settled.
     pub fn take(&self) -> Result<Option<Reservation>, HandleError> {
         let mut state = self.open()?;
-        if std::mem::replace(&mut state.taken, true) {
+        let state = &mut *state;
+        let Some(Decision::Granted(reservation)) = &mut state.decision else {
             return Ok(None);
-        }
-        Ok(match &mut state.decision {
-            Some(Decision::Granted(reservation)) => Some(reservation.detach()),
-            _ => None,
-        })
+        };
+        let first = !mem::replace(&mut state.taken, true);
+        Ok(first.then(|| reservation.detach()))
     }
 
     /// The handle of the next layer further out, if the request passed several.

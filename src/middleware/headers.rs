@@ -39,8 +39,8 @@ pub enum Headers {
     #[default]
     Draft11,
     /// `RateLimit-Policy: 20;w=86400` and `RateLimit: limit=20, remaining=19, reset=3600`
-    /// A lifetime limit is left out, for there is no way to say it
     /// ([draft 7](https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-07)).
+    /// A lifetime limit is left out: the draft has no way to say it.
     Draft7,
     /// `RateLimit-Limit: 20`, `RateLimit-Remaining: 19` and `RateLimit-Reset: 3600`
     /// ([draft 6](https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-06)).

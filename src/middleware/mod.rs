@@ -2,6 +2,7 @@
 //! the headers; carry the reservation in the body; settle.
 
 mod body;
+mod builder;
 mod denial;
 mod future;
 mod handle;
@@ -20,13 +21,14 @@ mod settling;
 mod usage;
 
 pub use body::ResponseBody;
+pub use builder::QuotaLayerBuilder;
 pub use denial::denial_response;
 pub use future::ResponseFuture;
 pub use handle::{HandleError, QuotaHandle};
 pub use head::RequestHead;
 pub use headers::{Headers, Reset};
 pub use identity::{ExtensionIdentity, ForwardedIp, HeaderIdentity, Identity, PeerIp};
-pub use layer::{QuotaLayer, QuotaLayerBuilder};
+pub use layer::QuotaLayer;
 pub use outcome::{Ending, Outcome};
 pub use profiles::{ProfileSource, Profiles};
 pub use refusal::Failure;

@@ -3,17 +3,20 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use compact_str::CompactString;
 use futures::future::FutureExt;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, Response};
 
+use super::denial::{AnswerDenial, answer_denial};
 use super::handle::{Order, QuotaHandle};
 use super::head::RequestHead;
+use super::headers::Headers;
 use super::identity::Identity;
 use super::profiles::{Loaded, Profiles};
 use super::refusal::Refusal;
 use super::route::{Routes, Rule};
-use super::settling::{Settling, Terms};
+use super::settling::{Policy, Settling};
 use crate::clock::Timestamp;
 use crate::decision::Denial;
 use crate::error::Error;
@@ -21,6 +24,7 @@ use crate::limits::{Profile, ProfileId};
 use crate::quotas::Quotas;
 use crate::reservation::Decision;
 use crate::store::Answer;
+use crate::striped::Striped;
 
 /// What becomes of a request when nobody knows who pays: it has no identity, or an unknown one.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +75,10 @@ pub(super) struct Rules {
     pub(super) payer: Payer,
     pub(super) unidentified: Unidentified,
     pub(super) on_store_failure: OnStoreFailure,
-    pub(super) terms: Terms,
+    /// Where there is no closure, the default applies.
+    pub(super) policy: Option<Striped<Arc<Policy>>>,
+    pub(super) denial: Option<Box<AnswerDenial>>,
+    pub(super) headers: Headers,
 }
 
 /// What is to be done with a request.
@@ -127,16 +134,24 @@ impl Rules {
         let outer = extensions.get::<QuotaHandle>().cloned();
         let handle = QuotaHandle::new(self.layer, outer, order, decision);
         extensions.insert(handle.clone());
-        Settling::new(handle, &self.terms, request.method())
+        let policy = self.policy.as_ref().map(|policy| policy.pick().clone());
+        Settling::new(handle, policy, self.headers, request.method())
+    }
+
+    /// The answer to a denied request.
+    pub(super) fn deny(&self, denial: &Denial, is_grpc: bool) -> Response<Bytes> {
+        let mut response = answer_denial(denial, self.denial.as_deref(), is_grpc);
+        self.headers.write(denial.standing(), response.headers_mut());
+        response
     }
 
     pub(super) fn paying(&self, head: &RequestHead<'_>, now: Timestamp) -> Answer<Paying> {
         let known = match &self.payer {
             Payer::Made(make) => make(head),
-            Payer::OnPlan(identity, plan) => match identity.identify(head) {
-                Some(id) => return Answer::Ready(Ok(Some(Profile::of(id, plan.clone())))),
-                None => None,
-            },
+            Payer::OnPlan(identity, plan) => {
+                let id = identity.identify(head);
+                id.map(|id| Profile::of(id, plan.clone()))
+            }
             Payer::Loaded(identity, profiles) => match identity.identify(head) {
                 Some(id) => return self.loaded(profiles, &id, now),
                 None => None,

@@ -9,25 +9,15 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Frame;
 
-use super::denial::{AnswerDenial, complete_denial, denial_response, grpc_denial};
 use super::handle::QuotaHandle;
 use super::headers::Headers;
 use super::outcome::{Ending, Outcome, grpc_status};
 use super::problem::is_grpc;
 use crate::count::Spent;
-use crate::decision::{Denial, Settlement};
-use crate::striped::Striped;
+use crate::decision::Settlement;
 
 /// Decides what an outcome costs.
 pub(super) type Policy = dyn Fn(&Outcome<'_>) -> Settlement + Send + Sync;
-
-/// What the response side of a layer was told. Where there is no closure, the default applies.
-#[derive(Default)]
-pub(super) struct Terms {
-    pub(super) policy: Option<Striped<Arc<Policy>>>,
-    pub(super) denial: Option<Box<AnswerDenial>>,
-    pub(super) headers: Headers,
-}
 
 /// Owned by the future, then by the body. Whatever drops it, it settles the request once.
 pub(super) struct Settling {
@@ -54,11 +44,17 @@ enum Asked {
 }
 
 impl Settling {
-    pub(super) fn new(handle: QuotaHandle, terms: &Terms, method: &Method) -> Self {
+    /// Without a policy, the default applies.
+    pub(super) fn new(
+        handle: QuotaHandle,
+        policy: Option<Arc<Policy>>,
+        headers: Headers,
+        method: &Method,
+    ) -> Self {
         Self {
             handle,
-            policy: terms.policy.as_ref().map(|policy| policy.pick().clone()),
-            headers: terms.headers,
+            policy,
+            headers,
             request: match *method {
                 Method::HEAD => Asked::Head,
                 Method::CONNECT => Asked::Connect,
@@ -172,21 +168,6 @@ impl Drop for Settling {
             Some(_) => Ending::BodyDropped,
         };
         self.settle(ending, None);
-    }
-}
-
-impl Terms {
-    /// The answer to a denied request.
-    pub(super) fn deny(&self, denial: &Denial, is_grpc: bool) -> Response<Bytes> {
-        let mut response = match &self.denial {
-            _ if is_grpc => grpc_denial(denial),
-            Some(answer) => answer(denial),
-            None => denial_response(denial),
-        };
-        let headers = response.headers_mut();
-        complete_denial(denial, headers);
-        self.headers.write(denial.standing(), headers);
-        response
     }
 }
 

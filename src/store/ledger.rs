@@ -10,7 +10,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::hold::HoldId;
-use super::{Change, Counter, Reserve};
+use super::request::{Change, Counter, Reserve};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
@@ -40,7 +40,7 @@ struct CounterEntry {
     scope: ProfileId,
     limit: Arc<LimitKey>,
     count: Count,
-    /// Holds that refer to this slot. What they hold cannot tell: it saturates.
+    /// Holds that refer to this slot, counted apart: a hold may be of no units.
     holds: u32,
 }
 

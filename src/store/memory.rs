@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
 
+use super::Store;
 use super::answer::Answer;
 use super::hold::{Hold, HoldId, Settle};
 use super::ledger::{Ledger, Scope};
-use super::{Change, Counter, Reserve, Store, Verdict};
+use super::request::{Change, Counter, Reserve, Verdict};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;

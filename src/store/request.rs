@@ -1,0 +1,96 @@
+//! What a store is asked, and what it says.
+
+use std::sync::Arc;
+
+use super::hold::{Hold, HoldId};
+use crate::clock::Timestamp;
+use crate::count::{Count, Counts};
+use crate::limits::{Allowance, KeyedLimit, LimitKey, ProfileId, Span};
+
+/// One count of a scope: of which limit, in which window.
+#[derive(Clone, Copy, Debug)]
+pub struct Counter<'a> {
+    /// The limit.
+    pub limit: &'a Arc<LimitKey>,
+    /// The window, around the time of the call.
+    pub window: Span,
+}
+
+impl<'a> Counter<'a> {
+    pub(crate) fn at(keyed: &'a KeyedLimit, now: Timestamp) -> Self {
+        Self { limit: &keyed.key, window: keyed.limit.window().around(now) }
+    }
+
+    pub(crate) fn all(allowance: &'a Allowance, now: Timestamp) -> impl Iterator<Item = Self> {
+        allowance.limits().iter().map(move |keyed| Self::at(keyed, now))
+    }
+}
+
+/// A counter to hold units of.
+#[derive(Clone, Copy, Debug)]
+pub struct Charge<'a> {
+    /// The counter.
+    pub counter: Counter<'a>,
+    /// The most that `used + held` may come to; none where everything is admitted that can be
+    /// counted.
+    pub ceiling: Option<u64>,
+}
+
+impl Charge<'_> {
+    /// Whether `units` may be held, by what has been counted. What cannot be counted may not, even
+    /// without a ceiling: holds that saturate could not be told apart when they are settled.
+    #[must_use]
+    pub fn admits(&self, count: &Count, units: u64) -> bool {
+        match self.ceiling {
+            Some(ceiling) => count.admits(units, ceiling),
+            None => count.held.checked_add(units).is_some(),
+        }
+    }
+}
+
+/// A request to hold units of several counters: all of them, or none.
+#[derive(Clone, Copy, Debug)]
+pub struct Reserve<'a> {
+    /// The name of the hold.
+    pub id: HoldId,
+    /// Whose counters they are.
+    pub scope: &'a ProfileId,
+    /// The counters.
+    pub charges: &'a [Charge<'a>],
+    /// How many units of each, at least 1.
+    pub units: u64,
+    /// The time of the request.
+    pub now: Timestamp,
+}
+
+/// What a store says to a [`Reserve`].
+#[derive(Debug)]
+pub enum Verdict {
+    /// The units are held. The counts include them.
+    Granted(Hold, Counts),
+    /// Some counter had no room. Nothing was written.
+    Denied(Counts),
+}
+
+/// A change to counts that asks nobody's permission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Adds to what is used, also above the limit.
+    Debit(u64),
+    /// Takes from what is used, down to 0.
+    Credit(u64),
+    /// Sets what is used to 0. What is held stays held.
+    Reset,
+}
+
+impl Change {
+    /// What is used after the change.
+    #[must_use]
+    pub fn applied_to(self, used: u64) -> u64 {
+        match self {
+            Self::Debit(units) => used.saturating_add(units),
+            Self::Credit(units) => used.saturating_sub(units),
+            Self::Reset => 0,
+        }
+    }
+}
