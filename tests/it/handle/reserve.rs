@@ -256,3 +256,16 @@ async fn a_bad_id_does_not_reach_the_handler() {
     let response = layer.layer(service_fn(empty)).oneshot(get()).await.unwrap();
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
 }
+
+#[tokio::test]
+async fn what_is_taken_too_early_can_be_taken_later() {
+    let quotas = daily(&noon(), 5);
+    send(&quotas, async |quota| {
+        assert!(quota.take().unwrap().is_none());
+        allowed(&quota, 2).await;
+        quota.take().unwrap().unwrap().commit_units(1);
+        200
+    })
+    .await;
+    assert_eq!(books(&quotas), (1, 0));
+}

@@ -11,11 +11,11 @@ use futures::stream;
 use http::{Method, Response};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use tower::{Service, ServiceExt, service_fn};
-use tower_quota::store::{Answer, Change, Counter, Hold, HoldId, Reserve, Settle, Store, Verdict};
-use tower_quota::{Count, ProfileId, Spent, StoreError, Timestamp};
+use tower_quota::store::{Hold, HoldId, Reserve, Settle, Verdict};
+use tower_quota::{Count, Spent};
 
 use super::{Broken, Scene, chunks, data, panic_in_poll};
-use crate::support::get;
+use crate::support::{Scripted, get};
 
 type Settled = Arc<Journal>;
 
@@ -32,42 +32,17 @@ impl Settle for Journal {
     }
 }
 
-/// Grants everything, and keeps a journal instead of books.
-#[derive(Debug)]
-struct Scribe(Settled);
-
-impl Store for Scribe {
-    fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
-        self.0.granted.lock().unwrap().push(request.id);
-        let charges = request.charges.iter();
-        let counts = charges.map(|charge| Count::unused(charge.counter.window));
-        let hold = Hold::new(request.id, self.0.clone());
-        Answer::Ready(Ok(Verdict::Granted(hold, counts.collect())))
-    }
-
-    fn read(
-        &self,
-        _scope: &ProfileId,
-        counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>> {
-        let unused = counters.iter().map(|counter| Count::unused(counter.window));
-        Answer::Ready(Ok(unused.collect()))
-    }
-
-    fn change(
-        &self,
-        _scope: &ProfileId,
-        _counters: &[Counter<'_>],
-        _change: Change,
-        _now: Timestamp,
-    ) -> Answer<Result<(), StoreError>> {
-        Answer::Ready(Ok(()))
-    }
-}
-
+/// A scene whose store grants everything, and keeps a journal instead of books.
 fn scene() -> (Scene, Settled) {
     let journal = Settled::default();
-    (Scene::on(Scribe(journal.clone())), journal)
+    let books = journal.clone();
+    let grant = move |request: Reserve<'_>| {
+        books.granted.lock().unwrap().push(request.id);
+        let charges = request.charges.iter();
+        let counts = charges.map(|charge| Count::unused(charge.counter.window));
+        Verdict::Granted(Hold::new(request.id, books.clone()), counts.collect())
+    };
+    (Scene::on(Scripted(grant)), journal)
 }
 
 /// One hold was granted, and settled once, so.

@@ -1,14 +1,22 @@
 //! Books that a test can look into while an engine keeps them.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tower_quota::store::{Answer, Change, Counter, HoldId, MemoryStore, Reserve, Store, Verdict};
-use tower_quota::{Count, Limit, ManualClock, Plan, ProfileId, Quotas, StoreError, Timestamp};
+use tower_quota::{
+    Count, Limit, LimitKey, ManualClock, Plan, ProfileId, Quotas, Span, StoreError, Timestamp,
+};
+
+use super::now;
+
+/// A counter that somebody has asked for.
+type Asked = (ProfileId, Arc<LimitKey>, Span);
 
 /// The memory store, shared by its clones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedBooks {
     books: Arc<MemoryStore>,
+    asked: Arc<Mutex<Vec<Asked>>>,
     /// The id that every request gets, where each is taken for the first one again.
     retried: Option<Arc<OnceLock<HoldId>>>,
 }
@@ -30,14 +38,32 @@ impl SharedBooks {
         builder.store(self.clone()).build().unwrap()
     }
 
-    /// All that is written, to be compared.
-    pub(crate) fn written(&self) -> String {
-        format!("{:?}", self.books)
+    /// All that is written, to be compared: how much the books keep, and every count in them.
+    pub(crate) fn written(&self) -> (String, Vec<Count>) {
+        let asked = self.asked.lock().unwrap();
+        let count = |(scope, limit, window): &Asked| {
+            let counters = [Counter { limit, window: *window }];
+            now(self.books.read(scope, &counters)).unwrap()
+        };
+        let counts = asked.iter().flat_map(count);
+        let used = counts.filter(|count| (count.used, count.held) != (0, 0));
+        (format!("{:?}", self.books), used.collect())
+    }
+
+    fn note<'a>(&self, scope: &ProfileId, counters: impl Iterator<Item = &'a Counter<'a>>) {
+        let mut asked = self.asked.lock().unwrap();
+        for counter in counters {
+            let counter = (scope.clone(), counter.limit.clone(), counter.window);
+            if !asked.contains(&counter) {
+                asked.push(counter);
+            }
+        }
     }
 }
 
 impl Store for SharedBooks {
     fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
+        self.note(request.scope, request.charges.iter().map(|charge| &charge.counter));
         let first = self.retried.as_ref();
         let id = first.map_or(request.id, |first| *first.get_or_init(|| request.id));
         self.books.reserve(Reserve { id, ..request })
@@ -58,6 +84,7 @@ impl Store for SharedBooks {
         change: Change,
         now: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
+        self.note(scope, counters.iter());
         self.books.change(scope, counters, change, now)
     }
 }

@@ -1,4 +1,6 @@
-//! Stores that behave as remote ones may: slow, and out of reach.
+//! Stores that behave as remote ones may: slow, and out of reach; and one without books.
+
+use std::fmt;
 
 use futures::future::FutureExt;
 use tokio::sync::watch;
@@ -104,5 +106,42 @@ impl Store for BrokenStore {
         _now: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
         self.fail()
+    }
+}
+
+/// A store without books: the closure answers every reservation.
+pub(crate) struct Scripted<F>(pub(crate) F);
+
+impl<F> fmt::Debug for Scripted<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scripted").finish_non_exhaustive()
+    }
+}
+
+impl<F> Store for Scripted<F>
+where
+    F: Fn(Reserve<'_>) -> Verdict + Send + Sync + 'static,
+{
+    fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
+        Answer::Ready(Ok((self.0)(request)))
+    }
+
+    fn read(
+        &self,
+        _scope: &ProfileId,
+        counters: &[Counter<'_>],
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        let unused = counters.iter().map(|counter| Count::unused(counter.window));
+        Answer::Ready(Ok(unused.collect()))
+    }
+
+    fn change(
+        &self,
+        _scope: &ProfileId,
+        _counters: &[Counter<'_>],
+        _change: Change,
+        _now: Timestamp,
+    ) -> Answer<Result<(), StoreError>> {
+        Answer::Ready(Ok(()))
     }
 }
