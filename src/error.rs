@@ -166,7 +166,8 @@ impl StoreError {
     }
 
     /// The clock lags: it asks for a window that ended at `ended` and has been forgotten.
-    pub(crate) fn clock_skew(ended: Timestamp) -> Self {
+    #[must_use]
+    pub fn clock_skew(ended: Timestamp) -> Self {
         let source =
             format!("the clock is behind: the window that ended at {ended:?} is forgotten");
         Self::transient("count", source)

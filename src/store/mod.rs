@@ -1,6 +1,8 @@
 //! The books: atomic verbs on counters and holds.
 
 mod answer;
+#[cfg(feature = "remote")]
+mod books;
 mod hold;
 mod ledger;
 mod memory;
@@ -10,6 +12,11 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use answer::Answer;
+#[cfg(feature = "remote")]
+pub use books::{
+    Held, Lapse, Lease, MAX_COUNT, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter,
+    RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
+};
 pub use hold::{Hold, HoldId, Settle};
 pub use memory::MemoryStore;
 pub use request::{Change, Charge, Counter, Reserve, Verdict};

@@ -1,0 +1,227 @@
+//! Books outside of this process: what they are asked, and what they say.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::hold::HoldId;
+use super::request::Change;
+use crate::clock::Timestamp;
+use crate::count::{Count, Counts, Spent};
+use crate::error::StoreError;
+use crate::limits::{LimitKey, ProfileId, Span};
+
+/// The most that can be counted outside of this process: exact where numbers are 64-bit floats.
+/// What is used stops there; more than that is not held.
+pub const MAX_COUNT: u64 = 9_000_000_000_000_000;
+
+/// One count in books outside of this process: whose it is, of which limit, in which window.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RemoteCounter {
+    /// Whose count it is.
+    pub scope: ProfileId,
+    /// Of which limit.
+    pub limit: Arc<LimitKey>,
+    /// In which window. Its start tells it from the same limit's other windows.
+    pub window: Span,
+}
+
+impl RemoteCounter {
+    /// A key that no other counter has, whatever bytes the scope's id is made of. Keys of one scope
+    /// have a common prefix.
+    #[must_use]
+    pub fn key(&self) -> Vec<u8> {
+        let (scope, limit) = (self.scope.as_bytes(), self.limit.as_str().as_bytes());
+        let start = self.window.start.as_millis().to_be_bytes();
+        // An id has at most 256 bytes.
+        let length = u16::try_from(scope.len()).unwrap_or(u16::MAX).to_be_bytes();
+        [length.as_slice(), scope, limit, start.as_slice()].concat()
+    }
+}
+
+/// What becomes of the units of a hold whose lease has ended because its process died. Only a
+/// presumption: a settlement that comes later all the same corrects it, once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lapse {
+    /// They come back. A later commit is charged all the same, even above the amount.
+    #[default]
+    GiveBack,
+    /// They are charged. A later settlement corrects what was charged to what was spent.
+    Charge,
+}
+
+/// How long holds live in books outside of this process, by the books' own clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// How long a hold lives without being renewed.
+    pub length: Duration,
+    /// How long its record is kept after that, for a late settlement; and how long a counter is
+    /// kept after its window.
+    pub keep: Duration,
+}
+
+impl Default for Lease {
+    /// 60 seconds, and 15 minutes.
+    fn default() -> Self {
+        Self { length: Duration::from_secs(60), keep: Duration::from_secs(15 * 60) }
+    }
+}
+
+/// A counter to hold units of.
+#[derive(Clone, Debug)]
+pub struct RemoteCharge {
+    /// The counter.
+    pub counter: RemoteCounter,
+    /// The most that `used + held` may come to; none where everything is admitted that can be
+    /// counted.
+    pub ceiling: Option<u64>,
+}
+
+/// A request to hold units of several counters: all of them, or none.
+#[derive(Clone, Debug)]
+pub struct RemoteReserve {
+    /// The name of the hold. The same name again gives the same grant.
+    pub id: HoldId,
+    /// The counters, each once.
+    pub charges: Arc<[RemoteCharge]>,
+    /// How many units of each, from 1 to [`MAX_UNITS`](crate::MAX_UNITS).
+    pub units: u64,
+    /// What becomes of it when its lease ends.
+    pub lapse: Lapse,
+    /// The latest instant of the books' clock at which this may be executed. Later it writes
+    /// nothing: whoever sent it has given up, and has its release on the way.
+    pub not_after: Timestamp,
+    /// How far ahead of the books' clock `not_after` can be at most. Further ahead, the sender is
+    /// wrong about that clock, and nothing is written either.
+    pub patience: Duration,
+}
+
+/// What books say to a [`RemoteReserve`].
+#[derive(Debug)]
+pub struct RemoteVerdict {
+    /// The outcome.
+    pub held: Held,
+    /// The books' clock when it was executed.
+    pub now: Timestamp,
+}
+
+/// Whether units were held.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Held {
+    /// They are. The counts, one for each charge in their order, include them.
+    Granted(Counts),
+    /// Some counter had no room. Nothing was written.
+    Denied(Counts),
+    /// It came after [`not_after`](RemoteReserve::not_after), or far too long before. Nothing was
+    /// written.
+    Stale,
+}
+
+/// The end of a hold.
+#[derive(Clone, Debug)]
+pub struct RemoteSettlement {
+    /// The hold.
+    pub id: HoldId,
+    /// The counters that it was held of.
+    pub counters: Arc<[RemoteCharge]>,
+    /// What was spent of it.
+    pub spent: Spent,
+    /// Where it is not known whether the hold was made: the instant after which it cannot be made
+    /// any more. Earlier, nothing may be settled, or the hold could be made afterwards.
+    pub after: Option<Timestamp>,
+}
+
+/// A hold whose request lives on.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    /// The hold.
+    pub id: HoldId,
+    /// The counters that it was held of.
+    pub counters: Arc<[RemoteCharge]>,
+}
+
+/// A change of what is used, which may be sent twice.
+#[derive(Clone, Debug)]
+pub struct RemoteChange {
+    /// Who changes: a number drawn at random for a line of changes, each of which is sent when the
+    /// one before it is known to be done or given up.
+    pub nonce: u64,
+    /// The number of the change in its line, counted up from 1. A counter that has seen this number
+    /// from this nonce, or a higher one, is not changed.
+    pub sequence: u64,
+    /// The counters to change, all of them or none.
+    pub counters: Vec<RemoteCounter>,
+    /// The change.
+    pub change: Change,
+}
+
+/// Books outside of this process: the verbs of a database that counts and holds.
+///
+/// `Remote` makes a [`Store`](super::Store) of them: it adds time-outs, settling in
+/// the background, and the renewal of leases. Each verb is one atomic operation, may be dropped
+/// while it waits, and may be executed although its answer was lost.
+///
+/// # Contract
+///
+/// - `reserve` holds units of every counter or of none. It denies exactly if
+///   `used + held + units` is above the ceiling of some counter, where neither the units of holds
+///   that have lapsed and come back count, nor any that are purged later. It is
+///   [stale](Held::Stale) if the books' clock is past `not_after`, read once all locks are held.
+/// - A counter whose window has been over for [`keep`](Lease::keep), by the books' clock, is a
+///   clock-skew error ([`StoreError::clock_skew`](crate::StoreError::clock_skew)), never a fresh count. It is not forgotten before,
+///   nor while it has a hold that may still be settled.
+/// - A hold lapses when its lease ends: units come back, or are charged. That is a function of time:
+///   it makes no difference when the books notice.
+/// - `settle` ends a hold once, by this table, and creates nothing:
+///
+///   | the hold | `held` | `used` |
+///   |---|---|---|
+///   | live | − units | + spent |
+///   | lapsed, given back | | + spent |
+///   | lapsed, charged | | + spent − units, at least 0 |
+///   | settled before, forgotten or unknown | | |
+///
+/// - `renew` gives a live hold a new lease from now on, never a shorter one than it has. A lapsed,
+///   settled or unknown one stays what it is.
+/// - `change` changes all counters or none, and each number of a line once.
+/// - What is used stops at [`MAX_COUNT`], and no more than that is held.
+/// - Counts that are read, also with a verdict, do not include what has lapsed and come back.
+/// - Every error says which operation failed and whether trying again may help, and never shows
+///   credentials.
+pub trait RemoteBooks: fmt::Debug + Send + Sync + 'static {
+    /// How long these books keep a hold.
+    fn lease(&self) -> Lease;
+
+    /// Holds units of all counters, or of none.
+    fn reserve(
+        &self,
+        request: &RemoteReserve,
+    ) -> impl Future<Output = Result<RemoteVerdict, StoreError>> + Send;
+
+    /// Settles holds. Gives the ids of those that came [too early](RemoteSettlement::after), of
+    /// which nothing was settled. If it fails, any of them may have been settled.
+    fn settle(
+        &self,
+        batch: &[RemoteSettlement],
+    ) -> impl Future<Output = Result<Vec<HoldId>, StoreError>> + Send;
+
+    /// Gives holds a new lease.
+    fn renew(&self, batch: &[Renewal]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Reads counts, in the order of the counters. Nothing is written.
+    fn read(
+        &self,
+        counters: &[RemoteCounter],
+    ) -> impl Future<Output = Result<Vec<Count>, StoreError>> + Send;
+
+    /// Changes what is used.
+    fn change(&self, change: &RemoteChange) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The books' clock.
+    fn time(&self) -> impl Future<Output = Result<Timestamp, StoreError>> + Send;
+
+    /// Deletes what nobody will miss, at most so many records, and says how many it deleted. Books
+    /// that do this by themselves delete none.
+    fn sweep(&self, at_most: u32) -> impl Future<Output = Result<u32, StoreError>> + Send;
+}
