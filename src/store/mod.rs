@@ -3,6 +3,7 @@
 mod answer;
 #[cfg(feature = "remote")]
 mod books;
+mod exhausted;
 mod hold;
 mod ledger;
 mod memory;
@@ -17,6 +18,7 @@ pub use books::{
     Held, Lapse, Lease, MAX_COUNT, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter,
     RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
 };
+pub use exhausted::ExhaustedCache;
 pub use hold::{Hold, HoldId, Settle};
 pub use memory::MemoryStore;
 pub use request::{Change, Charge, Counter, Reserve, Verdict};

@@ -6,6 +6,7 @@ mod config;
 mod denial;
 mod engine;
 mod exact;
+mod exhausted;
 mod handle;
 mod headers;
 mod hyper_server;

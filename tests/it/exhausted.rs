@@ -1,0 +1,283 @@
+//! A store that remembers what another one has denied.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::future::FutureExt;
+use tokio::sync::watch;
+use tower_quota::store::{Answer, Change, Counter, ExhaustedCache, Reserve, Store, Verdict};
+use tower_quota::{
+    Count, Limit, ManualClock, Mode, Plan, ProfileId, Quotas, StoreError, Timestamp, Window,
+};
+
+use crate::support::{
+    SharedBooks, SlowStore, at, denied, granted, noon, now, profile, reserve, reserve_units, spend,
+};
+
+/// Books that count how often they were asked to reserve.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    books: SharedBooks,
+    times: Arc<AtomicUsize>,
+}
+
+impl Asked {
+    fn times(&self) -> usize {
+        self.times.load(Ordering::SeqCst)
+    }
+}
+
+impl Store for Asked {
+    fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
+        self.times.fetch_add(1, Ordering::SeqCst);
+        self.books.reserve(request)
+    }
+
+    fn read(
+        &self,
+        scope: &ProfileId,
+        counters: &[Counter<'_>],
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        self.books.read(scope, counters)
+    }
+
+    fn change(
+        &self,
+        scope: &ProfileId,
+        counters: &[Counter<'_>],
+        change: Change,
+        now: Timestamp,
+    ) -> Answer<Result<(), StoreError>> {
+        self.books.change(scope, counters, change, now)
+    }
+}
+
+fn engine(
+    store: impl Store,
+    clock: &ManualClock,
+    limits: impl IntoIterator<Item = Limit>,
+) -> Quotas {
+    let plan = Plan::new("free").feature("remix", limits);
+    let builder = Quotas::builder().plan(plan).clock(clock.clone());
+    builder.store(ExhaustedCache::new(store)).build().unwrap()
+}
+
+/// An engine that grants `amount` units a day, and the books behind its cache.
+fn cached(clock: &ManualClock, amount: u64) -> (Quotas, Asked) {
+    let asked = Asked::default();
+    (engine(asked.clone(), clock, [Limit::new(amount, Window::Day)]), asked)
+}
+
+#[test]
+fn a_flood_of_denied_requests_asks_the_store_once() {
+    let (quotas, asked) = cached(&noon(), 1);
+    let payer = profile("7");
+    spend(&quotas, &payer, 1);
+    for _ in 0..1_000 {
+        let denial = denied(reserve(&quotas, &payer));
+        let status = denial.status().unwrap();
+        assert_eq!((status.used(), status.remaining()), (1, 0));
+    }
+    assert_eq!(asked.times(), 2);
+}
+
+#[test]
+fn others_are_not_denied_with_it() {
+    let (quotas, _) = cached(&noon(), 1);
+    spend(&quotas, &profile("7"), 1);
+    let _ = denied(reserve(&quotas, &profile("7")));
+    granted(reserve(&quotas, &profile("8"))).commit();
+}
+
+#[test]
+fn a_denial_is_remembered_for_a_second() {
+    let clock = noon();
+    let (quotas, asked) = cached(&clock, 1);
+    let payer = profile("7");
+    spend(&quotas, &payer, 1);
+    let _ = denied(reserve(&quotas, &payer));
+    clock.advance(Duration::from_millis(999));
+    let _ = denied(reserve(&quotas, &payer));
+    assert_eq!(asked.times(), 2);
+    clock.advance(Duration::from_millis(1));
+    let _ = denied(reserve(&quotas, &payer));
+    assert_eq!(asked.times(), 3);
+}
+
+#[test]
+fn a_denial_is_not_remembered_from_a_clock_that_was_ahead() {
+    let clock = noon();
+    let (quotas, asked) = cached(&clock, 1);
+    spend(&quotas, &profile("7"), 1);
+    let _ = denied(reserve(&quotas, &profile("7")));
+    clock.set(at("2026-11-24T11:59:59Z"));
+    let _ = denied(reserve(&quotas, &profile("7")));
+    assert_eq!(asked.times(), 3);
+}
+
+#[test]
+fn what_is_merely_held_is_no_reason_to_deny_from_memory() {
+    let (quotas, _) = cached(&noon(), 1);
+    let payer = profile("7");
+    let held = granted(reserve(&quotas, &payer));
+    let _ = denied(reserve(&quotas, &payer));
+    held.release();
+    granted(reserve(&quotas, &payer)).commit();
+}
+
+#[test]
+fn a_smaller_request_gets_an_answer_of_its_own() {
+    let (quotas, _) = cached(&noon(), 5);
+    let payer = profile("7");
+    spend(&quotas, &payer, 4);
+    let _ = denied(reserve_units(&quotas, &payer, 2));
+    granted(reserve_units(&quotas, &payer, 1)).commit();
+}
+
+#[test]
+fn a_raised_limit_applies_at_once() {
+    let (quotas, _) = cached(&noon(), 1);
+    let payer = profile("7");
+    spend(&quotas, &payer, 1);
+    let _ = denied(reserve(&quotas, &payer));
+    quotas.set_limits("free", [("remix", [Limit::new(2, Window::Day)])]).unwrap();
+    granted(reserve(&quotas, &payer)).commit();
+}
+
+#[test]
+fn a_credit_and_a_reset_apply_at_once() {
+    let (quotas, _) = cached(&noon(), 1);
+    let payer = profile("7");
+    spend(&quotas, &payer, 1);
+    let _ = denied(reserve(&quotas, &payer));
+    now(quotas.credit(&payer, "remix", 1)).unwrap();
+    granted(reserve(&quotas, &payer)).commit();
+    let _ = denied(reserve(&quotas, &payer));
+    now(quotas.reset(&payer, "remix")).unwrap();
+    granted(reserve(&quotas, &payer)).commit();
+}
+
+#[test]
+fn another_process_s_credit_is_seen_a_second_later() {
+    let clock = noon();
+    let (quotas, asked) = cached(&clock, 1);
+    let other = asked.books.remix(&clock, [Limit::new(1, Window::Day)]);
+    let payer = profile("7");
+    spend(&quotas, &payer, 1);
+    let _ = denied(reserve(&quotas, &payer));
+    now(other.credit(&payer, "remix", 1)).unwrap();
+    let _ = denied(reserve(&quotas, &payer));
+    clock.advance(Duration::from_secs(1));
+    granted(reserve(&quotas, &payer)).commit();
+}
+
+#[test]
+fn the_next_window_is_open() {
+    let clock = noon();
+    let asked = Asked::default();
+    let quotas = engine(asked, &clock, [Limit::new(1, Window::Second)]);
+    let payer = profile("7");
+    clock.advance(Duration::from_millis(999));
+    spend(&quotas, &payer, 1);
+    let _ = denied(reserve(&quotas, &payer));
+    clock.advance(Duration::from_millis(1));
+    granted(reserve(&quotas, &payer)).commit();
+}
+
+#[test]
+fn of_several_limits_the_denial_tells_all() {
+    let asked = Asked::default();
+    let limits = [Limit::new(1, Window::Minute), Limit::new(9, Window::Day)];
+    let quotas = engine(asked.clone(), &noon(), limits);
+    spend(&quotas, &profile("7"), 1);
+    for _ in 0..2 {
+        let denial = denied(reserve(&quotas, &profile("7")));
+        let remaining: Vec<u64> =
+            denial.standing().statuses().map(|status| status.remaining()).collect();
+        assert_eq!(remaining, [0, 8]);
+    }
+    assert_eq!(asked.times(), 2);
+}
+
+#[test]
+fn shadow_mode_never_denies_from_memory() {
+    let (quotas, _) = cached(&noon(), 1);
+    let payer = profile("7");
+    spend(&quotas, &payer, 1);
+    let _ = denied(reserve(&quotas, &payer));
+    quotas.set_mode(Mode::Shadow);
+    granted(reserve(&quotas, &payer)).commit();
+}
+
+/// The denial was decided before the credit, and is heard after it.
+#[tokio::test]
+async fn a_denial_that_was_under_way_during_a_credit_is_not_remembered() {
+    let (store, gate) = SlowStore::new();
+    let quotas = engine(store, &noon(), [Limit::new(1, Window::Day)]);
+    let payer = profile("7");
+    now(quotas.debit(&payer, "remix", 1)).unwrap();
+    let under_way = quotas.reserve(&payer, "remix", 1);
+    now(quotas.credit(&payer, "remix", 1)).unwrap();
+    gate.open();
+    let _ = denied(under_way.await.unwrap());
+    granted(quotas.reserve(&payer, "remix", 1).await.unwrap()).commit();
+}
+
+/// Books that make a change once their gate is open.
+#[derive(Debug)]
+struct LateChange {
+    books: SharedBooks,
+    gate: watch::Receiver<bool>,
+}
+
+impl Store for LateChange {
+    fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
+        self.books.reserve(request)
+    }
+
+    fn read(
+        &self,
+        scope: &ProfileId,
+        counters: &[Counter<'_>],
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        self.books.read(scope, counters)
+    }
+
+    fn change(
+        &self,
+        scope: &ProfileId,
+        counters: &[Counter<'_>],
+        change: Change,
+        moment: Timestamp,
+    ) -> Answer<Result<(), StoreError>> {
+        let (books, mut gate) = (self.books.clone(), self.gate.clone());
+        let scope = scope.clone();
+        let counters: Vec<_> =
+            counters.iter().map(|counter| (counter.limit.clone(), counter.window)).collect();
+        let changed = async move {
+            gate.wait_for(|open| *open).await.unwrap();
+            let counters: Vec<_> =
+                counters.iter().map(|(limit, window)| Counter { limit, window: *window }).collect();
+            now(books.change(&scope, &counters, change, moment))
+        };
+        Answer::Pending(changed.boxed())
+    }
+}
+
+/// The denial is asked for and heard while the credit is under way.
+#[tokio::test]
+async fn a_denial_of_before_a_slow_credit_is_not_remembered_after_it() {
+    let (open, gate) = watch::channel(false);
+    let books = SharedBooks::default();
+    let clock = noon();
+    let store = LateChange { books: books.clone(), gate };
+    let quotas = engine(store, &clock, [Limit::new(1, Window::Day)]);
+    let payer = profile("7");
+    spend(&books.remix(&clock, [Limit::new(1, Window::Day)]), &payer, 1);
+    let credit = quotas.credit(&payer, "remix", 1);
+    let _ = denied(reserve(&quotas, &payer));
+    open.send_replace(true);
+    credit.await.unwrap();
+    granted(reserve(&quotas, &payer)).commit();
+}
