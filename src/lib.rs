@@ -120,6 +120,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `axum` | [`QuotaHandle`] as an extractor, peer addresses from `ConnectInfo`, and route patterns that see the whole path inside `Router::nest` |
+//! | `tracing` | a warning where a request passes uncounted because the store failed |
 //! | `test-util` | `ManualClock` |
 #![cfg_attr(
     not(test),

@@ -19,7 +19,7 @@ use super::route::{Routes, Rule};
 use super::settling::{Policy, Settling};
 use crate::clock::Timestamp;
 use crate::decision::Denial;
-use crate::error::Error;
+use crate::error::{Error, StoreError};
 use crate::limits::{Profile, ProfileId};
 use crate::quotas::Quotas;
 use crate::reservation::Decision;
@@ -49,7 +49,7 @@ pub enum OnStoreFailure {
     /// It is answered with 503.
     #[default]
     Refuse,
-    /// It passes, and nothing is counted.
+    /// It passes, and nothing is counted. With feature `tracing` that is a warning.
     Allow,
 }
 
@@ -206,13 +206,23 @@ impl Rules {
         decision.map(move |decision| match decision {
             Ok(Decision::Denied(denial)) if !forwards_denials => Admission::Deny(denial),
             Ok(decision) => Admission::Run(Some(decision), None),
-            Err(Error::Store(_)) if on_store_failure == OnStoreFailure::Allow => {
+            Err(Error::Store(error)) if on_store_failure == OnStoreFailure::Allow => {
+                say_uncounted(&error);
                 Admission::Run(None, None)
             }
             Err(error) => Admission::Refuse(error.into()),
         })
     }
 }
+
+#[cfg(feature = "tracing")]
+fn say_uncounted(error: &StoreError) {
+    let error: &(dyn std::error::Error + 'static) = error;
+    tracing::warn!(error, "the quota store failed, and a request passes uncounted");
+}
+
+#[cfg(not(feature = "tracing"))]
+fn say_uncounted(_error: &StoreError) {}
 
 impl Unidentified {
     fn resolve(&self, known: Option<Profile>) -> Paying {

@@ -22,5 +22,7 @@ mod routes;
 mod settled_once;
 mod store_failure;
 mod support;
+#[cfg(feature = "tracing")]
+mod tracing;
 mod usage;
 mod windows;
