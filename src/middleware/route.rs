@@ -158,6 +158,7 @@ impl Routes {
         }
         let mut patterns: BTreeMap<String, ByMethod> = BTreeMap::new();
         for (method, pattern, rule) in list.routes {
+            check_route(method.as_ref(), &pattern)?;
             let rules = patterns.entry(pattern.clone()).or_default();
             rules.add(method, rule).map_err(|method| ConfigError::DuplicateRoute {
                 route: format!("{method} {pattern}"),
@@ -165,7 +166,6 @@ impl Routes {
         }
         let mut by_path = matchit::Router::new();
         for (pattern, rules) in patterns {
-            check_pattern(&pattern)?;
             by_path
                 .insert(pattern.clone(), rules)
                 .map_err(|error| ConfigError::BadRoute { pattern, reason: error.to_string() })?;
@@ -196,10 +196,12 @@ impl Routes {
     }
 }
 
-/// Refuses what would match no path and so let requests pass unmetered: a pattern that does not
-/// start with a slash, and the capture syntax of axum before 0.8.
-fn check_pattern(pattern: &str) -> Result<(), ConfigError> {
-    let reason = if !pattern.starts_with('/') {
+/// Refuses what would match no request and so let them pass unmetered: `OPTIONS`, a pattern that
+/// does not start with a slash, and the capture syntax of axum before 0.8.
+fn check_route(method: Option<&Method>, pattern: &str) -> Result<(), ConfigError> {
+    let reason = if method == Some(&Method::OPTIONS) {
+        "OPTIONS is never metered"
+    } else if !pattern.starts_with('/') {
         "a pattern starts with a slash"
     } else if pattern.split('/').any(|segment| segment.starts_with([':', '*'])) {
         "a capture is written {name}, the rest of a path {*name}"

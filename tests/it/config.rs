@@ -213,6 +213,14 @@ fn the_same_method_and_pattern_twice_is_refused() {
     apart.any_method("/a", "remix").build().unwrap();
 }
 
+/// It would never match, and whoever wrote it believes that it does.
+#[test]
+fn a_route_for_options_is_refused() {
+    let error = refused_layer(layer().route(Method::OPTIONS, "/a", "remix"));
+    assert!(matches!(error, ConfigError::BadRoute { .. }));
+    assert_names(&error, &["/a", "OPTIONS"]);
+}
+
 #[test]
 fn a_route_to_a_feature_that_no_plan_has_is_refused() {
     let routes: [fn(QuotaLayerBuilder) -> QuotaLayerBuilder; 5] = [

@@ -100,7 +100,6 @@ async fn options_is_never_charged() {
     let layers = [
         unrouted(&quotas).feature("remix"),
         unrouted(&quotas).any_method("/a", "remix"),
-        unrouted(&quotas).route(Method::OPTIONS, "/a", "remix"),
         unrouted(&quotas).classify(|_| Some(Rule::new("remix"))),
     ];
     for layer in layers {
