@@ -150,19 +150,27 @@ impl StdError for ConfigError {}
 #[derive(Debug)]
 pub struct StoreError {
     operation: &'static str,
-    transient: bool,
+    kind: Kind,
     source: BoxError,
+}
+
+/// What a failure of a store means to whoever might try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Transient,
+    Permanent,
+    ClockSkew,
 }
 
 impl StoreError {
     /// A failure of `operation` that may pass: a time-out, a lost connection.
     pub fn transient(operation: &'static str, source: impl Into<BoxError>) -> Self {
-        Self { operation, transient: true, source: source.into() }
+        Self { operation, kind: Kind::Transient, source: source.into() }
     }
 
     /// A failure of `operation` that stays until somebody acts: a refused password, a full disk.
     pub fn permanent(operation: &'static str, source: impl Into<BoxError>) -> Self {
-        Self { operation, transient: false, source: source.into() }
+        Self { operation, kind: Kind::Permanent, source: source.into() }
     }
 
     /// The clock lags: it asks for a window that ended at `ended` and has been forgotten.
@@ -170,7 +178,7 @@ impl StoreError {
     pub fn clock_skew(ended: Timestamp) -> Self {
         let source =
             format!("the clock is behind: the window that ended at {ended:?} is forgotten");
-        Self::transient("count", source)
+        Self { operation: "count", kind: Kind::ClockSkew, source: source.into() }
     }
 
     /// Which operation failed.
@@ -182,7 +190,13 @@ impl StoreError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.transient
+        self.kind != Kind::Permanent
+    }
+
+    /// Whether the store answered, but to a clock that [lags](Self::clock_skew).
+    #[must_use]
+    pub fn is_clock_skew(&self) -> bool {
+        self.kind == Kind::ClockSkew
     }
 }
 

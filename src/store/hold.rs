@@ -44,8 +44,13 @@ fn take_block() -> u64 {
 
 fn process_nonce() -> u64 {
     static NONCE: OnceLock<u64> = OnceLock::new();
-    // The standard library keys its hashers from the system's random numbers.
-    *NONCE.get_or_init(|| std::hash::RandomState::new().hash_one("tower-quota"))
+    *NONCE.get_or_init(random)
+}
+
+/// A number drawn at random.
+pub(super) fn random() -> u64 {
+    // The standard library keys its hashers from the system's random numbers, each differently.
+    std::hash::RandomState::new().hash_one("tower-quota")
 }
 
 /// Writes settlements into the books.
@@ -80,6 +85,14 @@ impl Hold {
     /// Settles the hold.
     pub fn settle(mut self, spent: Spent) {
         self.close(spent);
+    }
+
+    /// Forgets a hold that was not made after all: there is nothing to settle.
+    ///
+    /// For a store that makes the hold before it waits for the answer, and is then told that
+    /// nothing was held.
+    pub fn void(mut self) {
+        self.books = None;
     }
 
     fn close(&mut self, spent: Spent) {

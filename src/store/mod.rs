@@ -2,12 +2,38 @@
 
 mod answer;
 #[cfg(feature = "remote")]
+mod backlog;
+#[cfg(feature = "remote")]
+mod backoff;
+#[cfg(feature = "remote")]
+mod beats;
+#[cfg(feature = "remote")]
 mod books;
 mod exhausted;
+#[cfg(feature = "remote")]
+mod breaker;
+#[cfg(feature = "remote")]
+mod desk;
 mod hold;
+#[cfg(feature = "remote")]
+mod lanes;
+#[cfg(feature = "remote")]
+mod leases;
 mod ledger;
+#[cfg(feature = "remote")]
+mod link;
 mod memory;
+#[cfg(feature = "remote")]
+mod offset;
+#[cfg(feature = "remote")]
+mod remote;
 mod request;
+#[cfg(feature = "remote")]
+mod settler;
+#[cfg(feature = "remote")]
+mod terms;
+#[cfg(feature = "remote")]
+mod worker;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +47,11 @@ pub use books::{
 pub use exhausted::ExhaustedCache;
 pub use hold::{Hold, HoldId, Settle};
 pub use memory::MemoryStore;
+#[cfg(feature = "remote")]
+pub use remote::Remote;
 pub use request::{Change, Charge, Counter, Reserve, Verdict};
+#[cfg(feature = "remote")]
+pub use terms::RemoteOptions;
 
 use crate::clock::Timestamp;
 use crate::count::Count;

@@ -1,0 +1,122 @@
+//! The way to the books: every call has a time-out, and the breaker hears how it ends.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::{sleep, timeout};
+
+use super::backoff::pause;
+use super::books::{
+    RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement, RemoteVerdict,
+    Renewal,
+};
+use super::breaker::Breaker;
+use super::hold::HoldId;
+use crate::count::Count;
+use crate::error::StoreError;
+
+/// Books, and how it is to call them.
+#[derive(Debug)]
+pub(super) struct Link<B> {
+    pub(super) books: B,
+    pub(super) timeout: Duration,
+    pub(super) breaker: Breaker,
+}
+
+impl<B: RemoteBooks> Link<B> {
+    pub(super) fn new(books: B, timeout: Duration) -> Self {
+        Self { books, timeout, breaker: Breaker::new() }
+    }
+
+    pub(super) async fn reserve(
+        &self,
+        request: &RemoteReserve,
+    ) -> Result<RemoteVerdict, StoreError> {
+        self.call("reserve", self.books.reserve(request)).await
+    }
+
+    pub(super) async fn settle(
+        &self,
+        batch: &[RemoteSettlement],
+    ) -> Result<Vec<HoldId>, StoreError> {
+        self.call("settle", self.books.settle(batch)).await
+    }
+
+    pub(super) async fn renew(&self, batch: &[Renewal]) -> Result<(), StoreError> {
+        self.call("renew", self.books.renew(batch)).await
+    }
+
+    pub(super) async fn read(&self, counters: &[RemoteCounter]) -> Result<Vec<Count>, StoreError> {
+        self.call("read", self.books.read(counters)).await
+    }
+
+    pub(super) async fn change(&self, change: &RemoteChange) -> Result<(), StoreError> {
+        self.call("change", self.books.change(change)).await
+    }
+
+    pub(super) async fn sweep(&self, at_most: u32) -> Result<u32, StoreError> {
+        self.call("sweep", self.books.sweep(at_most)).await
+    }
+
+    /// Looks for books that are away, as long as it is polled: no user's request has to.
+    pub(super) async fn probe(&self) {
+        loop {
+            self.breaker.opened().await;
+            sleep(pause(self.breaker.setbacks())).await;
+            let answer = within("tell the time", self.timeout, self.books.time()).await;
+            self.breaker.hear_probe(&answer);
+        }
+    }
+
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.breaker.check(operation)?;
+        let answer = within(operation, self.timeout, call).await;
+        self.breaker.hear(&answer);
+        answer
+    }
+}
+
+/// What `call` answers, or an error after `limit`.
+pub(super) async fn within<T>(
+    operation: &'static str,
+    limit: Duration,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    if Handle::try_current().is_err() {
+        return Err(StoreError::permanent(operation, NoRuntime));
+    }
+    match timeout(limit, call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(StoreError::transient(operation, TimedOut(limit))),
+    }
+}
+
+/// There was no answer for so long.
+#[derive(Debug)]
+struct TimedOut(Duration);
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no answer within {:?}", self.0)
+    }
+}
+
+impl StdError for TimedOut {}
+
+/// A call was awaited where there are no timers.
+#[derive(Debug)]
+struct NoRuntime;
+
+impl fmt::Display for NoRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it was not awaited in a tokio runtime")
+    }
+}
+
+impl StdError for NoRuntime {}

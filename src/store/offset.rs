@@ -1,0 +1,31 @@
+//! What time it is on the books' clock, without asking for it.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::clock::Timestamp;
+
+/// How far the books' clock is ahead of the engine's, in milliseconds, as their answers tell.
+#[derive(Debug, Default)]
+pub(super) struct Offset(AtomicI64);
+
+impl Offset {
+    /// The books' time when the engine's is `now`.
+    pub(super) fn estimate(&self, now: Timestamp) -> Timestamp {
+        Timestamp::from_millis(now.as_millis().saturating_add(self.0.load(Ordering::Relaxed)))
+    }
+
+    /// The books said `theirs` to a request of `now`. That it took a while makes them seem ahead,
+    /// so of several answers the one that says least is closest.
+    pub(super) fn learn(&self, now: Timestamp, theirs: Timestamp) {
+        self.0.fetch_min(difference(now, theirs), Ordering::Relaxed);
+    }
+
+    /// The same of books that found the estimate wrong.
+    pub(super) fn correct(&self, now: Timestamp, theirs: Timestamp) {
+        self.0.store(difference(now, theirs), Ordering::Relaxed);
+    }
+}
+
+fn difference(now: Timestamp, theirs: Timestamp) -> i64 {
+    theirs.as_millis().saturating_sub(now.as_millis())
+}

@@ -1,0 +1,103 @@
+//! The part of the background work that writes settlements.
+
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::select;
+use tokio::time::sleep;
+
+use super::backlog::{Backlog, Batch};
+use super::backoff::pause;
+use super::beats::Beats;
+use super::books::RemoteBooks;
+use super::hold::HoldId;
+use super::link::Link;
+use crate::error::StoreError;
+
+/// How many batches are under way at a time.
+const PIPELINE: usize = 4;
+
+/// Before settlements that came too early are sent again.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+
+/// Writes what is in the backlog, as soon as it is there, and again until it is written.
+pub(super) struct Settler<'a, B> {
+    pub(super) link: &'a Link<B>,
+    pub(super) backlog: &'a Backlog,
+    pub(super) beats: &'a Beats,
+    /// How many beats a settlement is tried for: after that, the books have forgotten its hold.
+    pub(super) patience: u64,
+}
+
+impl<B: RemoteBooks> Settler<'_, B> {
+    /// Works until nothing is left to do, now and later.
+    ///
+    /// A batch that failed waits outside of the pipeline, so that it does not hold up others.
+    pub(super) async fn run(&self) {
+        let mut writing = FuturesUnordered::new();
+        let mut pausing = FuturesUnordered::new();
+        let mut beat = self.beats.listen();
+        while !self.backlog.is_done() {
+            let away = self.link.breaker.is_open();
+            while !away && writing.len() < PIPELINE {
+                let Some(batch) = self.backlog.take() else { break };
+                writing.push(self.write(batch));
+            }
+            select! {
+                Some((batch, answer)) = writing.next() => {
+                    for (batch, pause) in self.unwritten(batch, answer) {
+                        pausing.push(wait(batch, pause));
+                    }
+                }
+                Some(batch) = pausing.next() => self.backlog.put_back(batch),
+                () = self.backlog.changed() => {}
+                () = self.link.breaker.closed(), if away => {}
+                Ok(()) = beat.changed() => {
+                    let now = *beat.borrow_and_update();
+                    if let Some(last) = now.checked_sub(self.patience) {
+                        self.backlog.give_up(last);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn write(&self, batch: Batch) -> (Batch, Result<Vec<HoldId>, StoreError>) {
+        let answer = self.link.settle(&batch.settlements).await;
+        (batch, answer)
+    }
+
+    /// What is left of a batch, and how long it has to wait.
+    fn unwritten(
+        &self,
+        mut batch: Batch,
+        answer: Result<Vec<HoldId>, StoreError>,
+    ) -> Vec<(Batch, Duration)> {
+        match answer {
+            Ok(early) => {
+                // Nobody says how much too early: at most about two time-outs.
+                let pause =
+                    self.link.timeout.checked_div(2).unwrap_or_default().max(SHORTEST_PAUSE);
+                let rest = self.backlog.written(batch, &early);
+                rest.into_iter().map(|rest| (rest, pause)).collect()
+            }
+            Err(error) => {
+                batch.failures = batch.failures.saturating_add(1);
+                // If it is one of them that cannot be written, the others shall not share its fate.
+                let half = if error.is_transient() { None } else { batch.split_off_half() };
+                let parts = [Some(batch), half].into_iter().flatten();
+                parts
+                    .map(|part| {
+                        let pause = pause(part.failures);
+                        (part, pause)
+                    })
+                    .collect()
+            }
+        }
+    }
+}
+
+async fn wait(batch: Batch, pause: Duration) -> Batch {
+    sleep(pause).await;
+    batch
+}
