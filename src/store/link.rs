@@ -2,8 +2,10 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::future::FutureExt;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
@@ -91,8 +93,10 @@ pub(super) async fn within<T>(
     if Handle::try_current().is_err() {
         return Err(StoreError::permanent(operation, NoRuntime));
     }
-    match timeout(limit, call).await {
-        Ok(answer) => answer,
+    // A driver that panics must not end the background work, nor a request that could go without.
+    match timeout(limit, AssertUnwindSafe(call).catch_unwind()).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Err(StoreError::permanent(operation, Panicked)),
         Err(_) => Err(StoreError::transient(operation, TimedOut(limit))),
     }
 }
@@ -108,6 +112,18 @@ impl fmt::Display for TimedOut {
 }
 
 impl StdError for TimedOut {}
+
+/// The books panicked.
+#[derive(Debug)]
+struct Panicked;
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the books panicked")
+    }
+}
+
+impl StdError for Panicked {}
 
 /// A call was awaited where there are no timers.
 #[derive(Debug)]

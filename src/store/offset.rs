@@ -5,13 +5,23 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use crate::clock::Timestamp;
 
 /// How far the books' clock is ahead of the engine's, in milliseconds, as their answers tell.
-#[derive(Debug, Default)]
 pub(super) struct Offset(AtomicI64);
 
+const UNKNOWN: i64 = i64::MAX;
+
 impl Offset {
-    /// The books' time when the engine's is `now`.
+    /// Not known yet.
+    pub(super) fn new() -> Self {
+        Self(AtomicI64::new(UNKNOWN))
+    }
+
+    /// The books' time when the engine's is `now`; the same until they have told. Where that is
+    /// wrong, they will correct it.
     pub(super) fn estimate(&self, now: Timestamp) -> Timestamp {
-        Timestamp::from_millis(now.as_millis().saturating_add(self.0.load(Ordering::Relaxed)))
+        match self.0.load(Ordering::Relaxed) {
+            UNKNOWN => now,
+            ahead => Timestamp::from_millis(now.as_millis().saturating_add(ahead)),
+        }
     }
 
     /// The books said `theirs` to a request of `now`. That it took a while makes them seem ahead,

@@ -59,13 +59,7 @@ impl<B: RemoteBooks> Remote<B> {
         };
         tokio::spawn(worker.run(beats.timer()));
         let desk = Arc::new(Desk { backlog, leases, beats });
-        Self(Arc::new(Inner {
-            link,
-            desk,
-            lanes: Lanes::new(),
-            offset: Offset::default(),
-            options,
-        }))
+        Self(Arc::new(Inner { link, desk, lanes: Lanes::new(), offset: Offset::new(), options }))
     }
 
     /// The books.

@@ -18,6 +18,8 @@ mod own_window;
 mod profiles;
 mod recipe_app;
 mod recipe_scenarios;
+#[cfg(feature = "remote")]
+mod remote;
 mod routes;
 mod settled_once;
 mod store_failure;

@@ -2,6 +2,8 @@
 
 mod layers;
 pub(crate) mod programs;
+#[cfg(feature = "remote")]
+pub(crate) mod remote_books;
 mod shared_books;
 mod stores;
 

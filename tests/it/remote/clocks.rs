@@ -1,0 +1,86 @@
+//! The books' clock shows another time than the engine's.
+
+use super::{Scene, pass, reason, secs};
+use crate::support::DAY;
+use crate::support::remote_books::{Fault, Verb};
+
+const DAYS: [i64; 4] = [-400, -1, 1, 400];
+
+#[tokio::test(start_paused = true)]
+async fn clocks_that_are_days_apart_cost_one_repeated_request() {
+    for days in DAYS {
+        let scene = Scene::new(5);
+        scene.wire.set_ahead(days * 86_400_000);
+        for _ in 0..3 {
+            scene.reserve(1).await.commit();
+        }
+        scene.flush().await;
+        scene.assert_books(3, 0);
+        assert_eq!(scene.wire.calls(Verb::Reserve), 3 + 1, "{days} days");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clocks_that_agree_need_no_repetition() {
+    let scene = Scene::new(5);
+    scene.wire.set_ahead(-3 * 3_600_000 + 700);
+    scene.reserve(1).await.commit();
+    assert_eq!(scene.wire.calls(Verb::Reserve), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_stands_still_or_steps_is_followed() {
+    let scene = Scene::new(50);
+    for _ in 0..3 {
+        scene.reserve(1).await.commit();
+        pass(secs(40)).await;
+    }
+    scene.clock.advance(DAY / 4);
+    scene.reserve(1).await.commit();
+    scene.wire.set_ahead(-7_200_000);
+    scene.reserve(1).await.commit();
+    scene.flush().await;
+    scene.assert_books(5, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn engines_whose_clocks_are_days_apart_share_a_store() {
+    let scene = Scene::new(5);
+    let other = Scene::on(scene.wire.another(), 5, tower_quota::store::RemoteOptions::new());
+    other.clock.advance(30 * DAY);
+    for scene in [&scene, &other, &scene, &other] {
+        scene.reserve(1).await.commit();
+        scene.flush().await;
+    }
+    scene.assert_books(4, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_held_unheard_comes_back_also_where_the_clock_had_to_be_found_first() {
+    let scene = Scene::new(5);
+    scene.wire.next(Verb::Reserve, Fault::Unanswered);
+    scene.failure().await;
+    scene.reserve(1).await.commit();
+    scene.wire.set_ahead(3_600_000);
+    // The first is found stale. The second is the repeated one.
+    scene.wire.next(Verb::Reserve, Fault::Late(secs(0)));
+    let given_up = tokio::time::timeout(super::millis(1), scene.decide(1)).await;
+    assert!(given_up.is_err());
+    scene.flush().await;
+    scene.assert_books(1, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn books_whose_clock_cannot_be_found_are_a_failure_that_may_pass() {
+    let scene = Scene::new(5);
+    scene.wire.next(Verb::Reserve, Fault::Steps);
+    scene.wire.next(Verb::Reserve, Fault::Steps);
+    let error = scene.failure().await;
+    assert!(error.is_transient());
+    assert!(reason(&error).contains("clock of the books"), "{error:?}");
+    assert_eq!(scene.wire.calls(Verb::Reserve), 2);
+    // Nothing was held, so nothing is given back.
+    scene.flush().await;
+    assert_eq!(scene.wire.calls(Verb::Settle), 0);
+    scene.reserve(1).await.commit();
+}
