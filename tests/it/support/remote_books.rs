@@ -361,7 +361,9 @@ impl Books {
     fn sweep(&mut self, at_most: u32) -> u32 {
         let lapsed = self.holds.iter().filter(|(_, hold)| !hold.live).map(|(id, _)| *id);
         let lapsed: Vec<HoldId> = lapsed.take(at_most as usize).collect();
-        lapsed.iter().for_each(|id| drop(self.holds.remove(id)));
-        lapsed.len() as u32
+        for id in &lapsed {
+            self.holds.remove(id);
+        }
+        u32::try_from(lapsed.len()).unwrap()
     }
 }
