@@ -77,7 +77,8 @@ impl fmt::Debug for OpenHold {
 
 impl Settle for OpenHold {
     fn settle(&self, id: HoldId, spent: Spent) {
-        let after = match *self.grant() {
+        let grant = *self.grant();
+        let after = match grant {
             Grant::Unknown(not_after) => Some(not_after),
             Grant::Known(place) => {
                 self.desk.leases.close(place);

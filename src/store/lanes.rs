@@ -46,6 +46,8 @@ impl Lanes {
         counters: Vec<RemoteCounter>,
         change: Change,
     ) -> Result<(), StoreError> {
+        // Before it waits for its turn behind others that wait for the books.
+        link.breaker.check("change")?;
         let limit = link.timeout.saturating_mul(ATTEMPTS);
         within("change", limit, self.lane(scope).change(link, counters, change)).await
     }

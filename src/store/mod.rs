@@ -2,6 +2,8 @@
 
 mod answer;
 #[cfg(feature = "remote")]
+mod asking;
+#[cfg(feature = "remote")]
 mod backlog;
 #[cfg(feature = "remote")]
 mod backoff;

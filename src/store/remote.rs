@@ -6,13 +6,11 @@ use std::sync::Arc;
 
 use futures::future::FutureExt;
 
-use super::Store;
 use super::answer::Answer;
 use super::backlog::{Backlog, Mark};
 use super::beats::Beats;
-use super::books::{Held, RemoteBooks, RemoteCharge, RemoteCounter, RemoteReserve, RemoteVerdict};
-use super::desk::{Desk, OpenHold};
-use super::hold::Hold;
+use super::books::{RemoteBooks, RemoteCharge, RemoteCounter, RemoteReserve};
+use super::desk::Desk;
 use super::lanes::Lanes;
 use super::leases::Leases;
 use super::link::{Link, within};
@@ -20,13 +18,86 @@ use super::offset::Offset;
 use super::request::{Change, Counter, Reserve, Verdict};
 use super::terms::RemoteOptions;
 use super::worker::{Ending, Worker};
+use super::{Store, asking};
 use crate::bounds::MAX_UNITS;
 use crate::clock::Timestamp;
 use crate::count::Count;
 use crate::error::StoreError;
 use crate::limits::ProfileId;
 
-/// A [`Store`] of any [`RemoteBooks`].
+/// A [`Store`] of books that are kept outside of this process: in a database, a cache server or a
+/// service of your own, of which [`RemoteBooks`] says how to ask it.
+///
+/// All clones are one store.
+///
+/// # Books in a database of your own
+///
+/// Implement [`RemoteBooks`]: seven verbs, each one transaction or script. Then
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tower_quota::store::{Remote, RemoteBooks, RemoteOptions};
+/// use tower_quota::{ConfigError, Limit, Plan, Quotas, Window};
+///
+/// fn engine(books: impl RemoteBooks) -> Result<Quotas, ConfigError> {
+///     let options = RemoteOptions::new()
+///         .timeout(Duration::from_millis(250))
+///         .sweep_every(Duration::from_secs(60));
+///     Quotas::builder()
+///         .plan(Plan::new("free").feature("remix", [Limit::new(3, Window::Day)]))
+///         .store(Remote::new(books, options))
+///         .build()
+/// }
+/// ```
+///
+/// and before the program ends, when the server has stopped, `quotas.shutdown().await`.
+///
+/// What has to be right in the books, because nobody else can see to it:
+///
+/// - *One clock*: the database's own. Read it once all locks are held, and check
+///   [`not_after`](super::RemoteReserve::not_after) then: a reservation that waited for a lock may
+///   have been given up.
+/// - *The order of locks*: counters, sorted by [`key`](super::RemoteCounter::key), then holds; the
+///   same in every verb, or two of them wait for each other.
+/// - *A hold is a record of its own*, with its units, its deadline and how it lapses. A settlement
+///   deletes it, and changes the counters only if there was something to delete, in one
+///   transaction. So it may be sent twice.
+/// - *Lapsing needs nobody to act*: a hold past its deadline does not count as held, whoever reads
+///   or reserves. Its record stays for [`keep`](super::Lease::keep) after that.
+/// - *What is transient*: a lost connection, a server that starts, a deadlock. What is not: a
+///   refused password. Transient failures are tried again and open the circuit, see below.
+/// - *Any call may be dropped* while it waits. A connection on which an answer is still to come
+///   must not be used for another call.
+///
+/// What is not for the books to do, because it is done here:
+///
+/// | | |
+/// |---|---|
+/// | time-outs | every call ends after [`timeout`](RemoteOptions::timeout), with a transient error |
+/// | settling | handed over without waiting; written in the background in batches of up to 256, up to four at a time, and again until it is written or its hold forgotten |
+/// | leases | renewed in batches after a third of their length, as long as a hold is open |
+/// | lost answers | a hold whose reservation failed or was dropped is released once it cannot be made any more |
+/// | clocks | the books' clock is learned from their verdicts; it may differ from the engine's by any amount |
+/// | changes | numbered, so that one that is sent twice happens once |
+/// | an outage | after five failures in a row that mean that the books are away, the circuit opens: calls fail at once, and the background asks for the [`time`](RemoteBooks::time), once a second at most, until there is an answer |
+///
+/// # What can still go wrong
+///
+/// - A settlement that is lost, because the [queue](RemoteOptions::queue) is full, the runtime ends
+///   or the books are away for longer than they keep a hold, leaves its hold to
+///   [lapse](RemoteOptions::lapse). [`flush`](Store::flush) and [`shutdown`](Store::shutdown) say
+///   how many were.
+/// - A change that was dropped while it waited, or that failed, may have happened.
+/// - An outage that outlasts a lease lets holds lapse whose requests are still running. A later
+///   settlement corrects that, even above the amount.
+///
+/// # Runtime
+///
+/// It needs tokio, with timers: calls are to be awaited there and fail elsewhere. A hold may be
+/// settled or dropped anywhere. One task works in the background; it ends after
+/// [`shutdown`](Store::shutdown), or once the store and all its holds are gone and what they left
+/// is written or given up.
 pub struct Remote<B>(Arc<Inner<B>>);
 
 struct Inner<B> {
@@ -79,7 +150,6 @@ impl<B: RemoteBooks> Remote<B> {
     }
 }
 
-/// All clones are one store.
 impl<B> Clone for Remote<B> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
@@ -118,10 +188,15 @@ impl<B: RemoteBooks> Store for Remote<B> {
             charges,
             units: request.units,
             lapse: inner.options.lapse,
-            not_after: inner.not_after(inner.offset.estimate(now)),
+            not_after: inner.offset.estimate(now).saturating_add(inner.link.timeout),
+            // As far as the estimate may be wrong: by the time that an answer took.
             patience: inner.link.timeout.saturating_mul(2),
         };
-        Answer::Pending(async move { inner.reserve(request, now).await }.boxed())
+        let asked = async move {
+            let Inner { link, desk, offset, .. } = &*inner;
+            asking::reserve(link, desk, offset, request, now).await
+        };
+        Answer::Pending(asked.boxed())
     }
 
     fn read(
@@ -165,42 +240,6 @@ impl<B: RemoteBooks> Store for Remote<B> {
 }
 
 impl<B: RemoteBooks> Inner<B> {
-    async fn reserve(
-        &self,
-        mut request: RemoteReserve,
-        now: Timestamp,
-    ) -> Result<Verdict, StoreError> {
-        let (id, charges) = (request.id, request.charges.clone());
-        let open = Arc::new(OpenHold::new(self.desk.clone(), id, charges, request.not_after));
-        // Made before anybody waits: however this ends, what may have been held is given back.
-        let hold = Hold::new(id, open.clone());
-        let mut verdict = self.link.reserve(&request).await?;
-        if verdict.held == Held::Stale {
-            self.offset.correct(now, verdict.now);
-            request.not_after = self.not_after(verdict.now);
-            open.ask_until(request.not_after);
-            verdict = self.link.reserve(&request).await?;
-        }
-        let RemoteVerdict { held, now: theirs } = verdict;
-        match held {
-            Held::Granted(counts) => {
-                self.offset.learn(now, theirs);
-                open.granted();
-                Ok(Verdict::Granted(hold, counts))
-            }
-            Held::Denied(counts) => {
-                self.offset.learn(now, theirs);
-                hold.void();
-                Ok(Verdict::Denied(counts))
-            }
-            Held::Stale => {
-                self.offset.correct(now, theirs);
-                hold.void();
-                Err(StoreError::transient("reserve", StaleTwice))
-            }
-        }
-    }
-
     /// The verdict on a request for more than can be held.
     async fn deny(&self, charges: &[RemoteCharge]) -> Result<Verdict, StoreError> {
         let counters: Vec<_> = charges.iter().map(|charge| charge.counter.clone()).collect();
@@ -216,11 +255,6 @@ impl<B: RemoteBooks> Inner<B> {
             Some(missing) => Err(StoreError::transient("flush", missing)),
             None => waited,
         }
-    }
-
-    /// Until when a request may be executed that is sent at `theirs` of the books' clock.
-    fn not_after(&self, theirs: Timestamp) -> Timestamp {
-        theirs.saturating_add(self.link.timeout)
     }
 }
 
@@ -243,15 +277,3 @@ impl fmt::Display for ShutDown {
 }
 
 impl StdError for ShutDown {}
-
-/// The books' clock is neither where it was expected nor where they said it was.
-#[derive(Debug)]
-struct StaleTwice;
-
-impl fmt::Display for StaleTwice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("by the clock of the books it came too late twice, or far too early")
-    }
-}
-
-impl StdError for StaleTwice {}

@@ -59,8 +59,8 @@ impl RemoteOptions {
         self
     }
 
-    /// How many settlements may wait to be written: 100,000 if nothing else is said, of some 100
-    /// bytes each. One more is lost, that is: its hold lapses when its lease ends.
+    /// How many settlements may wait to be written: 100,000 if nothing else is said, of a
+    /// few hundred bytes each. One more is lost, that is: its hold lapses when its lease ends.
     pub fn queue(mut self, settlements: usize) -> Self {
         self.queue = settlements;
         self

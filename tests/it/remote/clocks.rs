@@ -1,8 +1,10 @@
 //! The books' clock shows another time than the engine's.
 
-use super::{Scene, pass, reason, secs};
-use crate::support::DAY;
+use tower_quota::{Limit, Plan, Quotas, Window};
+
+use super::{Scene, millis, pass, reason, secs};
 use crate::support::remote_books::{Fault, Verb};
+use crate::support::{DAY, granted, noon, payer};
 
 const DAYS: [i64; 4] = [-400, -1, 1, 400];
 
@@ -46,27 +48,31 @@ async fn a_clock_that_stands_still_or_steps_is_followed() {
 #[tokio::test(start_paused = true)]
 async fn engines_whose_clocks_are_days_apart_share_a_store() {
     let scene = Scene::new(5);
-    let other = Scene::on(scene.wire.another(), 5, tower_quota::store::RemoteOptions::new());
-    other.clock.advance(30 * DAY);
-    for scene in [&scene, &other, &scene, &other] {
-        scene.reserve(1).await.commit();
-        scene.flush().await;
+    let clock = noon();
+    clock.advance(30 * DAY);
+    let plan = Plan::new("free").feature("remix", [Limit::new(5, Window::Day)]);
+    let builder = Quotas::builder().plan(plan).clock(clock).store(scene.store.clone());
+    let other = builder.build().unwrap();
+    for quotas in [&scene.quotas, &other, &scene.quotas, &other, &other] {
+        granted(quotas.reserve(&payer(), "remix", 1).await.unwrap()).commit();
     }
-    scene.assert_books(4, 0);
+    scene.flush().await;
+    scene.assert_books(5, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_held_unheard_comes_back_also_where_the_clock_had_to_be_found_first() {
+async fn the_repeated_request_s_release_does_not_overtake_it_either() {
     let scene = Scene::new(5);
-    scene.wire.next(Verb::Reserve, Fault::Unanswered);
-    scene.failure().await;
     scene.reserve(1).await.commit();
     scene.wire.set_ahead(3_600_000);
-    // The first is found stale. The second is the repeated one.
-    scene.wire.next(Verb::Reserve, Fault::Late(secs(0)));
-    let given_up = tokio::time::timeout(super::millis(1), scene.decide(1)).await;
+    // The first is found stale.
+    scene.wire.next(Verb::Reserve, Fault::None);
+    scene.wire.next(Verb::Reserve, Fault::Late(millis(900)));
+    let given_up = tokio::time::timeout(millis(100), scene.decide(1)).await;
     assert!(given_up.is_err());
+    assert_eq!(scene.wire.calls(Verb::Reserve), 4);
     scene.flush().await;
+    pass(secs(2)).await;
     scene.assert_books(1, 0);
 }
 

@@ -144,3 +144,33 @@ async fn one_that_the_books_refuse_does_not_take_others_with_it() {
     assert_eq!(reason(&error), "1 settlements are not written, and 0 were lost");
     scene.assert_books(199, 1);
 }
+
+/// Threads that reserve, settle, drop and flush at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_threads_do_at_the_same_time_each_hold_is_settled_once() {
+    // Real time passes here, and none of it matters.
+    let options = RemoteOptions::new().timeout(secs(600)).flush_within(secs(600));
+    let scene = std::sync::Arc::new(Scene::with(1_000_000, options));
+    let tasks = (0..8).map(|task| {
+        let scene = scene.clone();
+        tokio::spawn(async move {
+            for number in 0..200 {
+                let open = scene.reserve(1).await;
+                match number % 4 {
+                    0 => drop(open),
+                    1 => open.commit_units(3),
+                    _ => open.commit(),
+                }
+                if number % 50 == task {
+                    scene.flush().await;
+                }
+            }
+        })
+    });
+    for task in join_all(tasks).await {
+        task.unwrap();
+    }
+    scene.flush().await;
+    scene.assert_books(8 * 50 * (3 + 1 + 1), 0);
+    assert_eq!(scene.wire.settled().len(), 8 * 200);
+}

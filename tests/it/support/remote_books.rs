@@ -29,6 +29,8 @@ pub(crate) enum Verb {
 /// What goes wrong with a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
+    /// Nothing.
+    None,
     /// The connection is lost before the call arrives.
     Lost,
     /// The books refuse, and will again.
@@ -145,7 +147,7 @@ impl Wire {
             self.books().ahead += 3_600_000;
         }
         match fault {
-            None | Some(Fault::Steps) => {
+            None | Some(Fault::None | Fault::Steps) => {
                 let mut books = self.books();
                 books.lapse();
                 return Ok(execute(&mut books));

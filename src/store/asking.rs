@@ -1,0 +1,65 @@
+//! Asking for holds, so that none is left behind whatever becomes of the question.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use super::books::{Held, RemoteBooks, RemoteReserve, RemoteVerdict};
+use super::desk::{Desk, OpenHold};
+use super::hold::Hold;
+use super::link::Link;
+use super::offset::Offset;
+use super::request::Verdict;
+use crate::clock::Timestamp;
+use crate::error::StoreError;
+
+/// Asks for a hold at `now` of the engine's clock.
+pub(super) async fn reserve<B: RemoteBooks>(
+    link: &Link<B>,
+    desk: &Arc<Desk>,
+    offset: &Offset,
+    mut request: RemoteReserve,
+    now: Timestamp,
+) -> Result<Verdict, StoreError> {
+    let (id, charges) = (request.id, request.charges.clone());
+    let open = Arc::new(OpenHold::new(desk.clone(), id, charges, request.not_after));
+    // Made before anybody waits: however this ends, what may have been held is given back.
+    let hold = Hold::new(id, open.clone());
+    let mut verdict = link.reserve(&request).await?;
+    if verdict.held == Held::Stale {
+        offset.correct(now, verdict.now);
+        request.not_after = verdict.now.saturating_add(link.timeout);
+        open.ask_until(request.not_after);
+        verdict = link.reserve(&request).await?;
+    }
+    let RemoteVerdict { held, now: theirs } = verdict;
+    match held {
+        Held::Granted(counts) => {
+            offset.learn(now, theirs);
+            open.granted();
+            Ok(Verdict::Granted(hold, counts))
+        }
+        Held::Denied(counts) => {
+            offset.learn(now, theirs);
+            hold.void();
+            Ok(Verdict::Denied(counts))
+        }
+        Held::Stale => {
+            offset.correct(now, theirs);
+            hold.void();
+            Err(StoreError::transient("reserve", StaleTwice))
+        }
+    }
+}
+
+/// The books' clock is neither where it was expected nor where they said it was.
+#[derive(Debug)]
+struct StaleTwice;
+
+impl fmt::Display for StaleTwice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("by the clock of the books it came too late twice, or far too early")
+    }
+}
+
+impl StdError for StaleTwice {}
