@@ -84,7 +84,7 @@ impl Breaker {
 
 /// Whether the store is away. One that says that a clock lags is there, and what is wrong until
 /// somebody acts is not found to be right by waiting.
-fn means_away(error: &StoreError) -> bool {
+pub(super) fn means_away(error: &StoreError) -> bool {
     error.is_transient() && !error.is_clock_skew()
 }
 

@@ -11,11 +11,11 @@ mod backoff;
 mod beats;
 #[cfg(feature = "remote")]
 mod books;
-mod exhausted;
 #[cfg(feature = "remote")]
 mod breaker;
 #[cfg(feature = "remote")]
 mod desk;
+mod exhausted;
 mod hold;
 #[cfg(feature = "remote")]
 mod lanes;
@@ -32,6 +32,8 @@ mod remote;
 mod request;
 #[cfg(feature = "remote")]
 mod settler;
+#[cfg(feature = "remote")]
+mod share;
 #[cfg(feature = "remote")]
 mod terms;
 #[cfg(feature = "remote")]

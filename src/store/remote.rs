@@ -10,12 +10,14 @@ use super::answer::Answer;
 use super::backlog::{Backlog, Mark};
 use super::beats::Beats;
 use super::books::{RemoteBooks, RemoteCharge, RemoteCounter, RemoteReserve};
+use super::breaker::means_away;
 use super::desk::Desk;
 use super::lanes::Lanes;
 use super::leases::Leases;
 use super::link::{Link, within};
 use super::offset::Offset;
 use super::request::{Change, Counter, Reserve, Verdict};
+use super::share::LocalShare;
 use super::terms::RemoteOptions;
 use super::worker::{Ending, Worker};
 use super::{Store, asking};
@@ -105,6 +107,7 @@ struct Inner<B> {
     desk: Arc<Desk>,
     lanes: Lanes,
     offset: Offset,
+    share: Option<Arc<LocalShare>>,
     options: RemoteOptions,
 }
 
@@ -121,16 +124,25 @@ impl<B: RemoteBooks> Remote<B> {
         let leases = Arc::new(Leases::new(lease.length, &beats));
         let backlog = Arc::new(Backlog::new(options.queue));
         let link = Arc::new(Link::new(books, options.timeout));
+        let share = options.share.map(|parts| Arc::new(LocalShare::new(parts)));
         let worker = Worker {
             link: link.clone(),
             leases: leases.clone(),
             beats: beats.clone(),
+            share: share.clone(),
             sweep_every: options.sweep_every,
             backlog: Ending(backlog.clone()),
         };
         tokio::spawn(worker.run(beats.timer()));
         let desk = Arc::new(Desk { backlog, leases, beats });
-        Self(Arc::new(Inner { link, desk, lanes: Lanes::new(), offset: Offset::new(), options }))
+        Self(Arc::new(Inner {
+            link,
+            desk,
+            lanes: Lanes::new(),
+            offset: Offset::new(),
+            share,
+            options,
+        }))
     }
 
     /// The books.
@@ -170,9 +182,6 @@ impl<B: RemoteBooks> Store for Remote<B> {
         if self.0.desk.backlog.has_ended() {
             return Answer::Ready(Err(StoreError::permanent("reserve", ShutDown)));
         }
-        if let Err(error) = self.0.link.breaker.check("reserve") {
-            return Answer::Ready(Err(error));
-        }
         let charges = request.charges.iter().map(|charge| RemoteCharge {
             counter: counter(request.scope, &charge.counter),
             ceiling: charge.ceiling,
@@ -192,11 +201,10 @@ impl<B: RemoteBooks> Store for Remote<B> {
             // As far as the estimate may be wrong: by the time that an answer took.
             patience: inner.link.timeout.saturating_mul(2),
         };
-        let asked = async move {
-            let Inner { link, desk, offset, .. } = &*inner;
-            asking::reserve(link, desk, offset, request, now).await
-        };
-        Answer::Pending(asked.boxed())
+        if let Err(error) = inner.link.breaker.check("reserve") {
+            return Answer::Ready(inner.share_of(&request, now, error));
+        }
+        Answer::Pending(async move { inner.reserve(request, now).await }.boxed())
     }
 
     fn read(
@@ -240,6 +248,25 @@ impl<B: RemoteBooks> Store for Remote<B> {
 }
 
 impl<B: RemoteBooks> Inner<B> {
+    async fn reserve(&self, request: RemoteReserve, now: Timestamp) -> Result<Verdict, StoreError> {
+        let Self { link, desk, offset, .. } = self;
+        match asking::reserve(link, desk, offset, request.clone(), now).await {
+            Err(error) if means_away(&error) => self.share_of(&request, now, error),
+            answer => answer,
+        }
+    }
+
+    /// What the local share says to a request that met with `error`; the error, if it has no room.
+    fn share_of(
+        &self,
+        request: &RemoteReserve,
+        now: Timestamp,
+        error: StoreError,
+    ) -> Result<Verdict, StoreError> {
+        let share = self.share.as_ref();
+        share.and_then(|share| share.reserve(request, now)).ok_or(error)
+    }
+
     /// The verdict on a request for more than can be held.
     async fn deny(&self, charges: &[RemoteCharge]) -> Result<Verdict, StoreError> {
         let counters: Vec<_> = charges.iter().map(|charge| charge.counter.clone()).collect();
@@ -249,11 +276,20 @@ impl<B: RemoteBooks> Inner<B> {
 
     async fn flush(&self, mark: Mark) -> Result<(), StoreError> {
         let backlog = &self.desk.backlog;
-        let written = backlog.written_before(mark).map(Ok);
+        let written = async {
+            backlog.written_before(mark).await;
+            if let Some(share) = &self.share {
+                share.is_merged().await;
+            }
+            Ok(())
+        };
         let waited = within("flush", self.options.flush_within, written).await;
-        match backlog.missing_before(mark) {
-            Some(missing) => Err(StoreError::transient("flush", missing)),
-            None => waited,
+        if let Some(missing) = backlog.missing_before(mark) {
+            return Err(StoreError::transient("flush", missing));
+        }
+        match self.share.as_ref().map_or(0, |share| share.owed()) {
+            0 => waited,
+            owed => Err(StoreError::transient("flush", Owing(owed))),
         }
     }
 }
@@ -277,3 +313,15 @@ impl fmt::Display for ShutDown {
 }
 
 impl StdError for ShutDown {}
+
+/// Charges of the local share are not in the books yet.
+#[derive(Debug)]
+struct Owing(usize);
+
+impl fmt::Display for Owing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the local share owes charges to {} counters", self.0)
+    }
+}
+
+impl StdError for Owing {}

@@ -1,5 +1,6 @@
 //! On which terms books outside of this process are used.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::books::Lapse;
@@ -23,6 +24,7 @@ pub struct RemoteOptions {
     pub(super) queue: usize,
     pub(super) flush_within: Duration,
     pub(super) sweep_every: Option<Duration>,
+    pub(super) share: Option<NonZeroU32>,
 }
 
 impl Default for RemoteOptions {
@@ -33,6 +35,7 @@ impl Default for RemoteOptions {
             queue: 100_000,
             flush_within: Duration::from_secs(5),
             sweep_every: None,
+            share: None,
         }
     }
 }
@@ -77,6 +80,21 @@ impl RemoteOptions {
     /// [`sweep`](super::Remote::sweep).
     pub fn sweep_every(mut self, period: Duration) -> Self {
         self.sweep_every = Some(period);
+        self
+    }
+
+    /// While the books are away, serves one of so many parts of each limit from this process: one of
+    /// four, where four processes share the books. If nothing is said, a reservation fails then.
+    ///
+    /// A part is rounded down, and is one of the whole window: a second outage in the same window
+    /// goes on with what the first one left. What was spent is charged to the books once they are
+    /// back, once, unless this process dies before. So a limit can be exceeded by what had been used
+    /// of it before the outage, and by no more than the sum of the parts.
+    ///
+    /// Where the part has no room the reservation fails, for the limit itself may have some. The
+    /// counts of such a reservation are those of this process alone.
+    pub fn local_share(mut self, parts: NonZeroU32) -> Self {
+        self.share = Some(parts);
         self
     }
 }

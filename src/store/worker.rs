@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::select;
-use tokio::time::{Interval, sleep};
+use tokio::time::{Interval, sleep, timeout};
 
 use super::backlog::Backlog;
 use super::beats::Beats;
@@ -13,6 +13,7 @@ use super::books::RemoteBooks;
 use super::leases::Leases;
 use super::link::Link;
 use super::settler::Settler;
+use super::share::LocalShare;
 
 /// How many records are swept in one call.
 const SWEPT: u32 = 1_000;
@@ -28,6 +29,7 @@ pub(super) struct Worker<B> {
     pub(super) link: Arc<Link<B>>,
     pub(super) leases: Arc<Leases>,
     pub(super) beats: Arc<Beats>,
+    pub(super) share: Option<Arc<LocalShare>>,
     pub(super) sweep_every: Option<Duration>,
     pub(super) backlog: Ending,
 }
@@ -52,11 +54,29 @@ impl<B: RemoteBooks> Worker<B> {
             patience: self.beats.within(lease.length.saturating_add(lease.keep)).saturating_add(1),
         };
         select! {
-            () = settler.run() => {}
+            () = self.settle(&settler) => {}
             () = self.beats.count(timer) => {}
             () = self.leases.renew(&self.link, &self.beats) => {}
             () = self.link.probe() => {}
+            () = self.merge() => {}
             () = self.sweep() => {}
+        }
+    }
+
+    /// Settles until nobody is left to hand something over, and then waits for the charges of the
+    /// local share, as long as a settlement would be tried.
+    async fn settle(&self, settler: &Settler<'_, B>) {
+        settler.run().await;
+        if let (Some(share), false) = (&self.share, self.backlog.0.has_ended()) {
+            let lease = self.link.books.lease();
+            let _ = timeout(lease.length.saturating_add(lease.keep), share.is_merged()).await;
+        }
+    }
+
+    async fn merge(&self) {
+        match &self.share {
+            Some(share) => share.merge(&self.link).await,
+            None => future::pending().await,
         }
     }
 

@@ -6,6 +6,7 @@ mod changes;
 mod clocks;
 mod leases;
 mod settling;
+mod share;
 mod shutdown;
 
 use std::error::Error as _;
