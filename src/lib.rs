@@ -122,6 +122,7 @@
 //! | `axum` | [`QuotaHandle`] as an extractor, peer addresses from `ConnectInfo`, and route patterns that see the whole path inside `Router::nest` |
 //! | `tracing` | a warning where a request passes uncounted because the store failed |
 //! | `test-util` | `ManualClock` |
+//! | `test-util` | `ManualClock`, and the suite that every store has to pass: `contract` |
 #![cfg_attr(
     not(test),
     warn(
@@ -136,6 +137,8 @@
 mod bounds;
 mod builder;
 mod clock;
+#[cfg(feature = "test-util")]
+pub mod contract;
 mod count;
 mod decision;
 mod engine;

@@ -3,6 +3,7 @@
 
 mod all_or_nothing;
 mod config;
+mod contract;
 mod denial;
 mod engine;
 mod exact;

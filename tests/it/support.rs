@@ -1,6 +1,8 @@
 //! What several test files need.
 
 mod layers;
+#[cfg(feature = "remote")]
+mod plain_books;
 pub(crate) mod programs;
 #[cfg(feature = "remote")]
 pub(crate) mod remote_books;
@@ -17,6 +19,8 @@ use tower_quota::{
 };
 
 pub(crate) use layers::*;
+#[cfg(feature = "remote")]
+pub(crate) use plain_books::PlainBooks;
 pub(crate) use shared_books::SharedBooks;
 pub(crate) use stores::*;
 

@@ -1,0 +1,162 @@
+//! A store of one's own, and the contract that every store has to keep.
+//!
+//! `cargo run --example custom_store --features test-util` spends from it, and
+//! `cargo test --example custom_store --features test-util` runs the whole contract on it.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tower_quota::store::{
+    Answer, Change, Charge, Counter, Hold, HoldId, Reserve, Settle, Store, Verdict,
+};
+use tower_quota::{
+    Count, Counts, Decision, Limit, Plan, Profile, ProfileId, Quotas, Spent, StoreError, Timestamp,
+    Window,
+};
+
+/// Which count it is: whose, of which limit, from when on. It is kept in parts: joined to one text,
+/// some id would come that blends into another.
+type Key = (Vec<u8>, String, Timestamp);
+
+fn key(scope: &ProfileId, counter: &Counter<'_>) -> Key {
+    (scope.as_bytes().to_vec(), counter.limit.as_str().to_owned(), counter.window.start)
+}
+
+/// All counts, and the holds that are still open: their counts and their units.
+#[derive(Debug, Default)]
+struct Books {
+    counts: BTreeMap<Key, Count>,
+    holds: Vec<(HoldId, Vec<Key>, u64)>,
+}
+
+impl Books {
+    fn count(&self, scope: &ProfileId, counter: &Counter<'_>) -> Count {
+        let count = self.counts.get(&key(scope, counter)).copied();
+        count.unwrap_or(Count::unused(counter.window))
+    }
+
+    /// Writes a hold down in all of its counts.
+    fn hold(&mut self, request: &Reserve<'_>, counts: &mut Counts) {
+        let mut keys = Vec::new();
+        for (charge, count) in request.charges.iter().zip(counts) {
+            count.held += request.units;
+            let key = key(request.scope, &charge.counter);
+            self.counts.insert(key.clone(), *count);
+            keys.push(key);
+        }
+        self.holds.push((request.id, keys, request.units));
+    }
+}
+
+/// The books, which open holds share with the store: they find back to them when they end.
+#[derive(Debug, Default)]
+struct Ledger(Mutex<Books>);
+
+impl Settle for Ledger {
+    fn settle(&self, id: HoldId, spent: Spent) {
+        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(place) = books.holds.iter().position(|hold| hold.0 == id) else { return };
+        let (_, keys, units) = books.holds.swap_remove(place);
+        for key in keys {
+            if let Some(count) = books.counts.get_mut(&key) {
+                count.settle(units, spent);
+            }
+        }
+    }
+}
+
+/// A store in maps under one lock. It never forgets.
+#[derive(Clone, Debug, Default)]
+struct MapStore(Arc<Ledger>);
+
+impl MapStore {
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for MapStore {
+    fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
+        let mut books = self.books();
+        let count = |charge: &Charge<'_>| books.count(request.scope, &charge.counter);
+        let mut counts: Counts = request.charges.iter().map(count).collect();
+        // The same id again is the same grant.
+        if !books.holds.iter().any(|hold| hold.0 == request.id) {
+            let mut each = request.charges.iter().zip(&counts);
+            if !each.all(|(charge, count)| charge.admits(count, request.units)) {
+                return Answer::Ready(Ok(Verdict::Denied(counts)));
+            }
+            books.hold(&request, &mut counts);
+        }
+        Answer::Ready(Ok(Verdict::Granted(Hold::new(request.id, self.0.clone()), counts)))
+    }
+
+    fn read(
+        &self,
+        scope: &ProfileId,
+        counters: &[Counter<'_>],
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        let books = self.books();
+        Answer::Ready(Ok(counters.iter().map(|counter| books.count(scope, counter)).collect()))
+    }
+
+    fn change(
+        &self,
+        scope: &ProfileId,
+        counters: &[Counter<'_>],
+        change: Change,
+        _now: Timestamp,
+    ) -> Answer<Result<(), StoreError>> {
+        let mut books = self.books();
+        for counter in counters {
+            let mut count = books.count(scope, counter);
+            count.used = change.applied_to(count.used);
+            books.counts.insert(key(scope, counter), count);
+        }
+        Answer::Ready(Ok(()))
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let plan = Plan::new("free").feature("remix", [Limit::new(2, Window::Day)]);
+    let quotas = Quotas::builder().plan(plan).store(MapStore::default()).build()?;
+    for attempt in 1..4 {
+        match quotas.reserve(&Profile::new("7", "free"), "remix", 1).await? {
+            Decision::Granted(reservation) => reservation.commit(),
+            Decision::Denied(denial) => println!("remix {attempt} is denied: {denial:?}"),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tower_quota::contract::Subject;
+    use tower_quota::{Clock, ManualClock, SystemClock};
+
+    use super::MapStore;
+
+    struct Maps(MapStore, ManualClock);
+
+    impl Maps {
+        fn new() -> Self {
+            Self(MapStore::default(), ManualClock::at(SystemClock.now().into()))
+        }
+    }
+
+    impl Subject for Maps {
+        type Books = MapStore;
+
+        async fn open(&self) -> MapStore {
+            self.0.clone()
+        }
+
+        fn clock(&self) -> &ManualClock {
+            &self.1
+        }
+    }
+
+    tower_quota::contract!(Store: Maps::new());
+}

@@ -1,0 +1,122 @@
+//! Books outside of this process: what becomes of holds whose process has died.
+
+use futures::future;
+
+use super::Subject;
+use super::clerk::{Clerk, MILLI, Slip, charges};
+use crate::count::Spent;
+use crate::store::{Change, Held, Lapse, RemoteBooks, RemoteChange, RemoteReserve};
+
+/// When its lease ends, a hold gives back or charges: all of it, in each of its counters.
+pub async fn units_that_lapse_come_back_or_are_charged<S: Subject<Books: RemoteBooks>>(
+    subject: &S,
+) {
+    let clerk = Clerk::new(subject).await;
+    let counters = [clerk.counter("7"), clerk.counter("everyone")];
+    let [one, other] = &counters;
+    clerk.hold_all(&[one, other], 3, Lapse::GiveBack).await;
+    clerk.hold_all(&[other, one], 5, Lapse::Charge).await;
+    assert_eq!(clerk.counts(&counters).await, [(0, 8); 2], "(used, held) while both live");
+    clerk.outlast_the_lease();
+    assert_eq!(clerk.counts(&counters).await, [(5, 0); 2], "(used, held) when both have lapsed");
+    let request = clerk.request(charges(&counters, Some(7)), 3);
+    let held = clerk.reserve(&request).await.held;
+    let Held::Denied(counts) = held else { panic!("3 units beside 5, below 7: {held:?}") };
+    let told: Vec<_> = counts.iter().map(|count| (count.used, count.held)).collect();
+    assert_eq!(told, [(5, 0); 2], "(used, held) as told with the denial");
+    assert!(clerk.try_hold(one, 2, 7).await.is_some(), "what came back was denied");
+}
+
+/// Up to its last millisecond a hold is there.
+pub async fn a_hold_lives_to_the_end_of_its_lease<S: Subject<Books: RemoteBooks>>(subject: &S) {
+    let clerk = Clerk::new(subject).await;
+    let counter = clerk.counter("7");
+    clerk.hold(&counter, 3, Lapse::GiveBack).await;
+    clerk.clock.advance(clerk.lease().length - MILLI);
+    assert_eq!(clerk.count(&counter).await, (0, 3), "(used, held) in the last millisecond");
+    assert!(clerk.try_hold(&counter, 1, 3).await.is_none(), "what is held was granted");
+    clerk.clock.advance(MILLI);
+    assert_eq!(clerk.count(&counter).await, (0, 0), "(used, held) at the end");
+    assert!(clerk.try_hold(&counter, 3, 3).await.is_some(), "what came back was denied");
+}
+
+/// Thousands of holds that have lapsed, more than are purged at once, are in nobody's way; those
+/// that live are.
+pub async fn lapsed_holds_deny_nobody_however_many<S: Subject<Books: RemoteBooks>>(subject: &S) {
+    const HOLDS: u64 = 2_300;
+    let clerk = Clerk::new(subject).await;
+    let counter = clerk.counter("7");
+    let nth = |number| {
+        let lapse = if number % 10 == 0 { Lapse::Charge } else { Lapse::GiveBack };
+        let request = clerk.request(charges([&counter], None), 1);
+        RemoteReserve { lapse, ..request }
+    };
+    let requests: Vec<RemoteReserve> = (0..HOLDS).map(nth).collect();
+    for some in requests.chunks(50) {
+        future::join_all(some.iter().map(|request| clerk.reserve(request))).await;
+    }
+    assert_eq!(clerk.count(&counter).await, (0, HOLDS), "(used, held) while all live");
+    clerk.clock.advance(clerk.lease().length / 2);
+    let live = clerk.hold(&counter, 7, Lapse::GiveBack).await;
+    clerk.clock.advance(clerk.lease().length / 2);
+    let used = HOLDS / 10;
+    assert_eq!(clerk.count(&counter).await, (used, 7), "(used, held) when they have lapsed");
+    let full = used + 7 + 100;
+    assert!(clerk.try_hold(&counter, 101, full).await.is_none(), "a unit too many was granted");
+    let request = clerk.request(charges([&counter], Some(full)), 100);
+    let held = clerk.reserve(&request).await.held;
+    let Held::Granted(counts) = held else { panic!("nothing that lives is in the way: {held:?}") };
+    let told: Vec<_> = counts.iter().map(|count| (count.used, count.held)).collect();
+    assert_eq!(told, [(used, 107)], "(used, held) as told with the grant");
+    clerk.settle(&[live.settlement(Spent::Held)]).await;
+    assert_eq!(clerk.count(&counter).await, (used + 7, 100), "(used, held) at last");
+}
+
+/// That a hold lapsed before something was changed, is so whenever the books notice it.
+pub async fn a_lapse_comes_before_what_is_changed_later<S: Subject<Books: RemoteBooks>>(
+    subject: &S,
+) {
+    let clerk = Clerk::new(subject).await;
+    let changes = [(Change::Reset, 0), (Change::Credit(7), 0), (Change::Debit(1), 6)];
+    for (number, (change, used)) in (1..).zip(changes) {
+        let counter = clerk.counter(format!("{change:?}"));
+        clerk.hold(&counter, 5, Lapse::Charge).await;
+        clerk.hold(&counter, 2, Lapse::GiveBack).await;
+        clerk.outlast_the_lease();
+        let counters = vec![counter.clone()];
+        clerk.change(&RemoteChange { nonce: 1, sequence: number, counters, change }).await;
+        assert_eq!(clerk.count(&counter).await, (used, 0), "(used, held) after {change:?}");
+    }
+    // And one that lapses after it is charged after it.
+    let counter = clerk.counter("later");
+    clerk.hold(&counter, 5, Lapse::Charge).await;
+    let (counters, change) = (vec![counter.clone()], Change::Reset);
+    clerk.change(&RemoteChange { nonce: 2, sequence: 1, counters, change }).await;
+    clerk.outlast_the_lease();
+    assert_eq!(clerk.count(&counter).await, (5, 0), "(used, held) where the lapse came last");
+}
+
+/// Nothing that can be asked for is answered differently after a sweep.
+pub async fn sweeping_is_invisible<S: Subject<Books: RemoteBooks>>(subject: &S) {
+    let clerk = Clerk::new(subject).await;
+    let counter = clerk.counter("7");
+    let mut slips: Vec<Slip> = Vec::new();
+    for lapse in [Lapse::GiveBack, Lapse::Charge] {
+        slips.push(clerk.hold(&counter, 4, lapse).await);
+    }
+    clerk.outlast_the_lease();
+    let live = clerk.hold(&counter, 2, Lapse::GiveBack).await;
+    for at_most in [0, 1, 1_000] {
+        let deleted = clerk.sweep(at_most).await;
+        assert!(deleted <= at_most, "{deleted} records deleted, of {at_most} at most");
+        assert_eq!(clerk.count(&counter).await, (4, 2), "(used, held) after a sweep");
+    }
+    // Just before their records may go.
+    clerk.clock.advance(clerk.lease().length - MILLI);
+    clerk.renew(&live).await;
+    clerk.clock.advance(clerk.lease().keep - clerk.lease().length);
+    clerk.sweep(1_000).await;
+    let settled: Vec<_> = slips.iter().map(|slip| slip.settlement(Spent::Units(1))).collect();
+    clerk.settle(&settled).await;
+    assert_eq!(clerk.count(&counter).await.0, 2, "used after both were settled at last");
+}

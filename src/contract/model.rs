@@ -1,0 +1,169 @@
+//! Books as plain as can be: what books outside of this process have to agree with.
+
+use std::collections::HashMap;
+
+use crate::clock::Timestamp;
+use crate::count::{Count, Counts};
+use crate::error::StoreError;
+use crate::store::{
+    Held, HoldId, Lapse, Lease, MAX_COUNT, RemoteChange, RemoteCharge, RemoteCounter,
+    RemoteReserve, RemoteSettlement, Renewal,
+};
+
+/// The contract of the books, written down once more: without atomicity, records that expire or
+/// lapses that are noticed late.
+#[derive(Debug)]
+pub(super) struct Model {
+    lease: Lease,
+    used: HashMap<RemoteCounter, u64>,
+    /// The last number of each line that a counter has seen.
+    seen: HashMap<(RemoteCounter, u64), u64>,
+    /// All that are not settled.
+    holds: HashMap<HoldId, Hold>,
+}
+
+#[derive(Debug)]
+struct Hold {
+    counters: Vec<RemoteCounter>,
+    units: u64,
+    lapse: Lapse,
+    deadline: Timestamp,
+    lapsed: bool,
+}
+
+impl Model {
+    pub(super) fn new(lease: Lease) -> Self {
+        Self { lease, used: HashMap::new(), seen: HashMap::new(), holds: HashMap::new() }
+    }
+
+    /// Lets everything lapse whose lease is over.
+    pub(super) fn pass(&mut self, now: Timestamp) {
+        for hold in self.holds.values_mut().filter(|hold| hold.deadline <= now && !hold.lapsed) {
+            hold.lapsed = true;
+            if hold.lapse == Lapse::Charge {
+                for counter in &hold.counters {
+                    let used = self.used.entry(counter.clone()).or_default();
+                    *used = capped(*used + hold.units);
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_live(&self, id: HoldId) -> bool {
+        self.holds.get(&id).is_some_and(|hold| !hold.lapsed)
+    }
+
+    /// Whether a hold's record may be gone. Whether it is, nobody knows.
+    pub(super) fn is_forgotten(&self, id: HoldId, now: Timestamp) -> bool {
+        let record = self.holds.get(&id);
+        record.is_some_and(|hold| hold.deadline.saturating_add(self.lease.keep) <= now)
+    }
+
+    /// Whether a window has been over for so long that to ask for it is an error.
+    pub(super) fn is_over(&self, counter: &RemoteCounter, now: Timestamp) -> bool {
+        counter.window.end.saturating_add(self.lease.keep) <= now
+    }
+
+    pub(super) fn reserve(
+        &mut self,
+        request: &RemoteReserve,
+        now: Timestamp,
+    ) -> Result<Held, StoreError> {
+        if now > request.not_after || request.not_after > now.saturating_add(request.patience) {
+            return Ok(Held::Stale);
+        }
+        self.check(request.charges.iter().map(|charge| &charge.counter), now)?;
+        if !self.holds.contains_key(&request.id) {
+            if !request.charges.iter().all(|charge| self.admits(charge, request.units)) {
+                return Ok(Held::Denied(self.told(&request.charges)));
+            }
+            let counters = request.charges.iter().map(|charge| charge.counter.clone());
+            let hold = Hold {
+                counters: counters.collect(),
+                units: request.units,
+                lapse: request.lapse,
+                deadline: now.saturating_add(self.lease.length),
+                lapsed: false,
+            };
+            self.holds.insert(request.id, hold);
+        }
+        Ok(Held::Granted(self.told(&request.charges)))
+    }
+
+    /// The ids of those that come too early.
+    pub(super) fn settle(&mut self, batch: &[RemoteSettlement], now: Timestamp) -> Vec<HoldId> {
+        let mut early = Vec::new();
+        for settlement in batch {
+            if settlement.after.is_some_and(|after| now <= after) {
+                early.push(settlement.id);
+                continue;
+            }
+            let Some(hold) = self.holds.remove(&settlement.id) else { continue };
+            let charged = hold.lapsed && hold.lapse == Lapse::Charge;
+            let spent = settlement.spent.units(hold.units);
+            for counter in hold.counters {
+                let used = self.used.entry(counter).or_default();
+                let charged = if charged { hold.units } else { 0 };
+                *used = capped(used.saturating_add(spent).saturating_sub(charged));
+            }
+        }
+        early
+    }
+
+    pub(super) fn renew(&mut self, batch: &[Renewal], now: Timestamp) {
+        for renewal in batch {
+            if let Some(hold) = self.holds.get_mut(&renewal.id).filter(|hold| !hold.lapsed) {
+                hold.deadline = hold.deadline.max(now.saturating_add(self.lease.length));
+            }
+        }
+    }
+
+    pub(super) fn change(
+        &mut self,
+        change: &RemoteChange,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.check(change.counters.iter(), now)?;
+        for counter in &change.counters {
+            let seen = self.seen.entry((counter.clone(), change.nonce)).or_default();
+            if *seen < change.sequence {
+                *seen = change.sequence;
+                let used = self.used.entry(counter.clone()).or_default();
+                *used = capped(change.change.applied_to(*used));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn count(&self, counter: &RemoteCounter) -> Count {
+        let live = self.holds.values().filter(|hold| !hold.lapsed);
+        let held = live.filter(|hold| hold.counters.contains(counter)).map(|hold| hold.units).sum();
+        let used = self.used.get(counter).copied().unwrap_or_default();
+        Count { used, held, window: counter.window }
+    }
+
+    fn told(&self, charges: &[RemoteCharge]) -> Counts {
+        charges.iter().map(|charge| self.count(&charge.counter)).collect()
+    }
+
+    fn admits(&self, charge: &RemoteCharge, units: u64) -> bool {
+        let Count { used, held, .. } = self.count(&charge.counter);
+        let below_ceiling = charge.ceiling.is_none_or(|ceiling| used + held + units <= ceiling);
+        below_ceiling && held + units <= MAX_COUNT
+    }
+
+    fn check<'a>(
+        &self,
+        mut counters: impl Iterator<Item = &'a RemoteCounter>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        match counters.find(|counter| self.is_over(counter, now)) {
+            Some(counter) => Err(StoreError::clock_skew(counter.window.end)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn capped(used: u64) -> u64 {
+    used.min(MAX_COUNT)
+}

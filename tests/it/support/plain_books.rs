@@ -1,0 +1,252 @@
+//! Books outside of this process, though in maps under one lock: what the contract of remote books
+//! is tried on.
+//!
+//! They notice late what has lapsed, a few holds at a time, and forget what nobody will miss, as
+//! databases do.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tower_quota::store::{
+    Held, HoldId, Lapse, Lease, MAX_COUNT, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter,
+    RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
+};
+use tower_quota::{Clock, Count, Counts, ManualClock, StoreError, Timestamp};
+
+/// How many lapsed holds are noticed at a time.
+const NOTICED_AT_ONCE: usize = 100;
+
+/// A handle of the books. Its clones are other handles of the same.
+#[derive(Clone, Debug)]
+pub(crate) struct PlainBooks {
+    pages: Arc<Mutex<HashMap<Vec<u8>, Page>>>,
+    clock: ManualClock,
+    lease: Lease,
+}
+
+/// One counter.
+#[derive(Clone, Debug)]
+struct Page {
+    used: u64,
+    /// Units of the holds that are not known to have lapsed.
+    held: u64,
+    ends_at: Timestamp,
+    entries: HashMap<HoldId, Entry>,
+    /// The last number of each line of changes.
+    seen: BTreeMap<u64, u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    units: u64,
+    lapse: Lapse,
+    deadline: Timestamp,
+    lapsed: bool,
+}
+
+impl Page {
+    fn new(counter: &RemoteCounter) -> Self {
+        Self {
+            used: 0,
+            held: 0,
+            ends_at: counter.window.end,
+            entries: HashMap::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// Notices what has lapsed.
+    fn notice(&mut self, now: Timestamp) {
+        loop {
+            let entries = self.entries.values_mut();
+            let due = entries.filter(|entry| !entry.lapsed && entry.deadline <= now);
+            let mut noticed = 0;
+            for entry in due.take(NOTICED_AT_ONCE) {
+                entry.lapsed = true;
+                self.held -= entry.units;
+                if entry.lapse == Lapse::Charge {
+                    self.used = (self.used + entry.units).min(MAX_COUNT);
+                }
+                noticed += 1;
+            }
+            if noticed < NOTICED_AT_ONCE {
+                return;
+            }
+        }
+    }
+
+    fn admits(&self, charge: &RemoteCharge, units: u64) -> bool {
+        let held = self.held + units;
+        let ceiling = charge.ceiling.unwrap_or(u64::MAX);
+        held <= MAX_COUNT && self.used + held <= ceiling
+    }
+
+    fn settle(&mut self, settlement: &RemoteSettlement) {
+        let Some(entry) = self.entries.remove(&settlement.id) else { return };
+        let used = self.used.saturating_add(settlement.spent.units(entry.units));
+        self.used = match (entry.lapsed, entry.lapse) {
+            (true, Lapse::Charge) => used.saturating_sub(entry.units),
+            _ => used,
+        };
+        self.used = self.used.min(MAX_COUNT);
+        if !entry.lapsed {
+            self.held -= entry.units;
+        }
+    }
+
+    /// Forgets the records of holds whose settlement nobody waits for.
+    fn forget(&mut self, before: impl Fn(Timestamp) -> bool, at_most: u32) -> u32 {
+        let mut forgotten = 0;
+        self.entries.retain(|_, entry| {
+            let stays = forgotten == at_most || !entry.lapsed || !before(entry.deadline);
+            forgotten += u32::from(!stays);
+            stays
+        });
+        forgotten
+    }
+}
+
+impl PlainBooks {
+    pub(crate) fn new(clock: ManualClock) -> Self {
+        Self { pages: Arc::default(), clock, lease: Lease::default() }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Page>> {
+        self.pages.lock().unwrap()
+    }
+
+    fn is_over(&self, instant: Timestamp) -> bool {
+        instant.saturating_add(self.lease.keep) <= self.clock.now()
+    }
+
+    /// The page of a counter with all that has lapsed by now, or a new one.
+    fn page(
+        &self,
+        pages: &HashMap<Vec<u8>, Page>,
+        counter: &RemoteCounter,
+    ) -> Result<Page, StoreError> {
+        let known = pages.get(&counter.key()).cloned();
+        if self.is_over(counter.window.end) {
+            return Err(StoreError::clock_skew(counter.window.end));
+        }
+        let mut page = known.unwrap_or_else(|| Page::new(counter));
+        page.notice(self.clock.now());
+        Ok(page)
+    }
+}
+
+fn count(page: &Page, counter: &RemoteCounter) -> Count {
+    Count { used: page.used, held: page.held, window: counter.window }
+}
+
+impl RemoteBooks for PlainBooks {
+    fn lease(&self) -> Lease {
+        self.lease
+    }
+
+    async fn reserve(&self, request: &RemoteReserve) -> Result<RemoteVerdict, StoreError> {
+        let (mut pages, now) = (self.pages(), self.clock.now());
+        let latest = now.saturating_add(request.patience);
+        if !(now..=latest).contains(&request.not_after) {
+            return Ok(RemoteVerdict { held: Held::Stale, now });
+        }
+        let mut touched = Vec::new();
+        let (mut admitted, mut repeated) = (true, false);
+        for charge in request.charges.iter() {
+            let page = self.page(&pages, &charge.counter)?;
+            admitted &= page.admits(charge, request.units);
+            repeated |= page.entries.contains_key(&request.id);
+            touched.push((charge, page));
+        }
+        let new = admitted && !repeated;
+        let mut counts = Counts::new();
+        for (charge, mut page) in touched {
+            if new {
+                let (units, lapse) = (request.units, request.lapse);
+                let deadline = now.saturating_add(self.lease.length);
+                page.entries.insert(request.id, Entry { units, lapse, deadline, lapsed: false });
+                page.held += units;
+            }
+            counts.push(count(&page, &charge.counter));
+            if new {
+                pages.insert(charge.counter.key(), page);
+            }
+        }
+        let held = if admitted || repeated { Held::Granted(counts) } else { Held::Denied(counts) };
+        Ok(RemoteVerdict { held, now })
+    }
+
+    async fn settle(&self, batch: &[RemoteSettlement]) -> Result<Vec<HoldId>, StoreError> {
+        let (mut pages, now) = (self.pages(), self.clock.now());
+        let mut early = Vec::new();
+        for settlement in batch {
+            if settlement.after.is_some_and(|after| now <= after) {
+                early.push(settlement.id);
+                continue;
+            }
+            for charge in settlement.counters.iter() {
+                if let Some(page) = pages.get_mut(&charge.counter.key()) {
+                    page.notice(now);
+                    page.settle(settlement);
+                }
+            }
+        }
+        Ok(early)
+    }
+
+    async fn renew(&self, batch: &[Renewal]) -> Result<(), StoreError> {
+        let (mut pages, now) = (self.pages(), self.clock.now());
+        let renewed = now.saturating_add(self.lease.length);
+        for renewal in batch {
+            for charge in renewal.counters.iter() {
+                let Some(page) = pages.get_mut(&charge.counter.key()) else { continue };
+                let entry = page.entries.get_mut(&renewal.id);
+                if let Some(entry) = entry.filter(|entry| now < entry.deadline) {
+                    entry.deadline = entry.deadline.max(renewed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&self, counters: &[RemoteCounter]) -> Result<Vec<Count>, StoreError> {
+        let pages = self.pages();
+        let read = |counter| Ok(count(&self.page(&pages, counter)?, counter));
+        counters.iter().map(read).collect()
+    }
+
+    async fn change(&self, change: &RemoteChange) -> Result<(), StoreError> {
+        let mut pages = self.pages();
+        let mut touched = Vec::new();
+        for counter in &change.counters {
+            let mut page = self.page(&pages, counter)?;
+            let seen = page.seen.entry(change.nonce).or_default();
+            if *seen < change.sequence {
+                *seen = change.sequence;
+                page.used = change.change.applied_to(page.used).min(MAX_COUNT);
+            }
+            touched.push((counter.key(), page));
+        }
+        pages.extend(touched);
+        Ok(())
+    }
+
+    async fn time(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.clock.now())
+    }
+
+    async fn sweep(&self, at_most: u32) -> Result<u32, StoreError> {
+        let (mut pages, now) = (self.pages(), self.clock.now());
+        let mut swept = 0;
+        for page in pages.values_mut() {
+            page.notice(now);
+            swept += page.forget(|deadline| self.is_over(deadline), at_most - swept);
+        }
+        pages.retain(|_, page| {
+            let stays = swept == at_most || !page.entries.is_empty() || !self.is_over(page.ends_at);
+            swept += u32::from(!stays);
+            stays
+        });
+        Ok(swept)
+    }
+}
