@@ -3,17 +3,15 @@
 //! `cargo run --example custom_store --features test-util` spends from it, and
 //! `cargo test --example custom_store --features test-util` runs the whole contract on it.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tower_quota::store::{
     Answer, Change, Charge, Counter, Hold, HoldId, Reserve, Settle, Store, Verdict,
 };
-use tower_quota::{
-    Count, Counts, Decision, Limit, Plan, Profile, ProfileId, Quotas, Spent, StoreError, Timestamp,
-    Window,
-};
+use tower_quota::{Count, Counts, Decision, Limit, Plan, Profile, ProfileId, Quotas, Spent};
+use tower_quota::{StoreError, Timestamp, Window};
 
 /// Which count it is: whose, of which limit, from when on. It is kept in parts: joined to one text,
 /// some id would come that blends into another.
@@ -26,26 +24,14 @@ fn key(scope: &ProfileId, counter: &Counter<'_>) -> Key {
 /// All counts, and the holds that are still open: their counts and their units.
 #[derive(Debug, Default)]
 struct Books {
-    counts: BTreeMap<Key, Count>,
-    holds: Vec<(HoldId, Vec<Key>, u64)>,
+    counts: HashMap<Key, Count>,
+    holds: HashMap<HoldId, (Vec<Key>, u64)>,
 }
 
 impl Books {
     fn count(&self, scope: &ProfileId, counter: &Counter<'_>) -> Count {
         let count = self.counts.get(&key(scope, counter)).copied();
         count.unwrap_or(Count::unused(counter.window))
-    }
-
-    /// Writes a hold down in all of its counts.
-    fn hold(&mut self, request: &Reserve<'_>, counts: &mut Counts) {
-        let mut keys = Vec::new();
-        for (charge, count) in request.charges.iter().zip(counts) {
-            count.held += request.units;
-            let key = key(request.scope, &charge.counter);
-            self.counts.insert(key.clone(), *count);
-            keys.push(key);
-        }
-        self.holds.push((request.id, keys, request.units));
     }
 }
 
@@ -56,8 +42,7 @@ struct Ledger(Mutex<Books>);
 impl Settle for Ledger {
     fn settle(&self, id: HoldId, spent: Spent) {
         let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(place) = books.holds.iter().position(|hold| hold.0 == id) else { return };
-        let (_, keys, units) = books.holds.swap_remove(place);
+        let Some((keys, units)) = books.holds.remove(&id) else { return };
         for key in keys {
             if let Some(count) = books.counts.get_mut(&key) {
                 count.settle(units, spent);
@@ -82,12 +67,18 @@ impl Store for MapStore {
         let count = |charge: &Charge<'_>| books.count(request.scope, &charge.counter);
         let mut counts: Counts = request.charges.iter().map(count).collect();
         // The same id again is the same grant.
-        if !books.holds.iter().any(|hold| hold.0 == request.id) {
+        if !books.holds.contains_key(&request.id) {
             let mut each = request.charges.iter().zip(&counts);
             if !each.all(|(charge, count)| charge.admits(count, request.units)) {
                 return Answer::Ready(Ok(Verdict::Denied(counts)));
             }
-            books.hold(&request, &mut counts);
+            let keys = request.charges.iter().map(|charge| key(request.scope, &charge.counter));
+            let keys: Vec<Key> = keys.collect();
+            for (key, count) in keys.iter().zip(&mut counts) {
+                count.held += request.units;
+                books.counts.insert(key.clone(), *count);
+            }
+            books.holds.insert(request.id, (keys, request.units));
         }
         Answer::Ready(Ok(Verdict::Granted(Hold::new(request.id, self.0.clone()), counts)))
     }
@@ -125,7 +116,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for attempt in 1..4 {
         match quotas.reserve(&Profile::new("7", "free"), "remix", 1).await? {
             Decision::Granted(reservation) => reservation.commit(),
-            Decision::Denied(denial) => println!("remix {attempt} is denied: {denial:?}"),
+            Decision::Denied(denial) => {
+                println!("remix {attempt} is denied until {:?}", denial.resets_at());
+            }
         }
     }
     Ok(())
@@ -140,12 +133,6 @@ mod tests {
 
     struct Maps(MapStore, ManualClock);
 
-    impl Maps {
-        fn new() -> Self {
-            Self(MapStore::default(), ManualClock::at(SystemClock.now().into()))
-        }
-    }
-
     impl Subject for Maps {
         type Books = MapStore;
 
@@ -158,5 +145,5 @@ mod tests {
         }
     }
 
-    tower_quota::contract!(Store: Maps::new());
+    tower_quota::contract!(Store: Maps(MapStore::default(), ManualClock::at(SystemClock.now().into())));
 }

@@ -33,11 +33,7 @@
 //!     }
 //! }
 //!
-//! mod memory {
-//!     use super::Memory;
-//!
-//!     tower_quota::contract!(Store: Memory::new());
-//! }
+//! tower_quota::contract!(Store: Memory::new());
 //! ```
 //!
 //! The tests run on `tokio`, with its features `macros` and `rt-multi-thread`.
