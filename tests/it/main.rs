@@ -22,6 +22,8 @@ mod recipe_scenarios;
 #[cfg(feature = "remote")]
 mod remote;
 mod routes;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod servers;
 mod settled_once;
 mod store_failure;
 mod support;

@@ -1,0 +1,173 @@
+//! Redis: one server, or a cluster of three primaries.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
+
+use super::{Server, directory, run};
+
+/// What it says once it can be connected to, with and without a socket.
+const READY: &str = "eady to accept connections";
+
+/// How it keeps its data: a write that it has answered outlives its process.
+const DURABLE: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync", "no"];
+
+/// A Redis server, on a socket in a directory of its own.
+#[derive(Debug)]
+pub(crate) struct Redis {
+    server: Server,
+    socket: PathBuf,
+}
+
+impl Redis {
+    /// A server for one test.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A server for one test, with more arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let directory = directory();
+        let socket = directory.join("socket");
+        let (path, dir) = (socket.to_str().unwrap(), directory.to_str().unwrap());
+        let mut command = vec!["redis-server", "--port", "0", "--unixsocket", path, "--dir", dir];
+        command.extend(DURABLE);
+        command.extend(arguments);
+        let mut redis = Self { server: Server::new(&directory, &command), socket };
+        redis.restart();
+        redis
+    }
+
+    /// The server that tests of this process share, each with keys of its own.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: LazyLock<Redis> = LazyLock::new(Redis::start);
+        &SHARED
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket.display())
+    }
+
+    pub(crate) fn socket(&self) -> &PathBuf {
+        &self.socket
+    }
+
+    /// Runs a command, as an operator may, and gives what is printed of its answer.
+    pub(crate) fn command(&self, words: &[&str]) -> String {
+        run(Command::new("redis-cli").arg("-e").arg("-s").arg(&self.socket).args(words))
+    }
+
+    /// Sets a configuration parameter of the running server.
+    pub(crate) fn set(&self, parameter: &str, value: &str) {
+        assert_eq!(self.command(&["CONFIG", "SET", parameter, value]), "OK");
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&mut self) {
+        self.server.kill();
+    }
+
+    /// Starts it again after it was killed, with its data.
+    pub(crate) fn restart(&mut self) {
+        assert!(self.server.start(READY), "redis-server does not start: `tests/run` installs it");
+    }
+
+    /// Starts it again after it was killed, without its data.
+    pub(crate) fn restart_empty(&mut self) {
+        fs::remove_dir_all(self.server.directory.join("appendonlydir")).unwrap();
+        self.restart();
+    }
+
+    /// Stops it until it is resumed: it neither answers nor hangs up.
+    pub(crate) fn pause(&self) {
+        self.server.pause();
+    }
+
+    pub(crate) fn resume(&self) {
+        self.server.resume();
+    }
+}
+
+/// A Redis Cluster of three primaries, on free ports of the loopback interface.
+#[derive(Debug)]
+pub(crate) struct RedisCluster {
+    nodes: Vec<Server>,
+    ports: Vec<u16>,
+}
+
+const SLOTS: [&str; 3] = ["0-5460", "5461-10922", "10923-16383"];
+
+impl RedisCluster {
+    /// The cluster that tests of this process share, each with keys of its own.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: LazyLock<RedisCluster> = LazyLock::new(RedisCluster::start);
+        &SHARED
+    }
+
+    /// A cluster for one test.
+    pub(crate) fn start() -> Self {
+        // Somebody else may take a port between its being found free and its use.
+        let mut attempts = (0..5).filter_map(|_| Self::try_start());
+        attempts.next().expect("redis-server does not start: `tests/run` installs it")
+    }
+
+    fn try_start() -> Option<Self> {
+        let free = free_ports();
+        let (ports, buses) = free.split_at(3);
+        let mut nodes: Vec<Server> = (0..3).map(|node| Self::node(node, ports, buses)).collect();
+        let started = nodes.iter_mut().all(|node| node.start(READY));
+        // Each needs two seconds until it trusts what it knows of the others.
+        let agreed = |node: &mut Server| node.hear("Cluster state changed: ok").is_some();
+        let complete = started && nodes.iter_mut().all(agreed);
+        complete.then(|| Self { nodes, ports: ports.to_vec() })
+    }
+
+    /// A node that knows the others from its first moment on.
+    fn node(own: usize, ports: &[u16], buses: &[u16]) -> Server {
+        let directory = directory();
+        let mut known = String::new();
+        for (node, slots) in SLOTS.iter().enumerate() {
+            let (id, port, bus) = (format!("{node}").repeat(40), ports[node], buses[node]);
+            let (myself, epoch) = (if node == own { "myself," } else { "" }, node + 1);
+            known += &format!(
+                "{id} 127.0.0.1:{port}@{bus} {myself}master - 0 0 {epoch} connected {slots}\n"
+            );
+        }
+        fs::write(directory.join("nodes.conf"), known + "vars currentEpoch 3 lastVoteEpoch 0\n")
+            .unwrap();
+        let (port, bus) = (ports[own].to_string(), buses[own].to_string());
+        let mut command = vec!["redis-server", "--dir", directory.to_str().unwrap()];
+        command.extend(["--bind", "127.0.0.1", "--port", &port, "--cluster-port", &bus]);
+        command.extend(["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"]);
+        command.extend(DURABLE);
+        Server::new(&directory, &command)
+    }
+
+    /// The addresses of all nodes.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.ports.iter().map(|port| format!("redis://127.0.0.1:{port}/")).collect()
+    }
+
+    /// Runs a command at one of the nodes, and gives what is printed of its answer.
+    pub(crate) fn command(&self, node: usize, words: &[&str]) -> String {
+        let port = self.ports[node].to_string();
+        run(Command::new("redis-cli").args(["-e", "-p", &port]).args(words))
+    }
+
+    /// Stops a node until it is resumed.
+    pub(crate) fn pause(&self, node: usize) {
+        self.nodes[node].pause();
+    }
+
+    pub(crate) fn resume(&self, node: usize) {
+        self.nodes[node].resume();
+    }
+}
+
+/// Ports that nobody listens on, all of them different.
+fn free_ports() -> [u16; 6] {
+    let listeners = [(); 6].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
