@@ -9,6 +9,7 @@ mod redis;
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, ChildStdin, Command, Output, Stdio};
 use std::sync::Mutex;
@@ -24,9 +25,7 @@ pub(crate) use redis::{Redis, RedisCluster};
 
 /// Starts a server for each line that it reads, once the one before has ended. When it can read no
 /// more, because the process of the test has ended, it kills the server and removes its directory.
-/// A signal to all processes of the test must not end it before it has done so.
 const SUPERVISOR: &str = r#"
-trap '' HUP INT TERM
 directory=$1
 shift
 run() {
@@ -62,6 +61,8 @@ impl Server {
             .args(["-c", SUPERVISOR, "supervisor"])
             .arg(directory)
             .args(command)
+            // What is sent to end all processes of the test ends that one first, and it by that.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // It would keep open what the test runner waits for.
@@ -90,7 +91,7 @@ impl Server {
         let orders = self.orders.as_mut().unwrap();
         orders.write_all(b"start\n").unwrap();
         let pid = self.hear("pid ").unwrap();
-        self.pid = pid.trim_start_matches("pid ").to_owned();
+        pid.trim_start_matches("pid ").clone_into(&mut self.pid);
         self.hear(ready).is_some()
     }
 

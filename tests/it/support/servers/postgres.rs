@@ -1,4 +1,4 @@
-//! PostgreSQL. It refuses to run as root: there it runs as the user `postgres`.
+//! `PostgreSQL`. It refuses to run as root: there it runs as the user `postgres`.
 
 use std::env;
 use std::ffi::OsString;
@@ -41,7 +41,7 @@ else
 fi
 "#;
 
-/// A PostgreSQL server, on a socket in a directory of its own.
+/// A `PostgreSQL` server, on a socket in a directory of its own.
 #[derive(Debug)]
 pub(crate) struct Postgres {
     server: Server,

@@ -127,16 +127,15 @@ impl RedisCluster {
     /// A node that knows the others from its first moment on.
     fn node(own: usize, ports: &[u16], buses: &[u16]) -> Server {
         let directory = directory();
-        let mut known = String::new();
-        for (node, slots) in SLOTS.iter().enumerate() {
-            let (id, port, bus) = (format!("{node}").repeat(40), ports[node], buses[node]);
+        let line = |node: usize| {
+            let (id, port, bus, slots) =
+                (node.to_string().repeat(40), ports[node], buses[node], SLOTS[node]);
             let (myself, epoch) = (if node == own { "myself," } else { "" }, node + 1);
-            known += &format!(
-                "{id} 127.0.0.1:{port}@{bus} {myself}master - 0 0 {epoch} connected {slots}\n"
-            );
-        }
-        fs::write(directory.join("nodes.conf"), known + "vars currentEpoch 3 lastVoteEpoch 0\n")
-            .unwrap();
+            let address = format!("127.0.0.1:{port}@{bus}");
+            format!("{id} {address} {myself}master - 0 0 {epoch} connected {slots}\n")
+        };
+        let known = [line(0), line(1), line(2), "vars currentEpoch 3 lastVoteEpoch 0\n".into()];
+        fs::write(directory.join("nodes.conf"), known.concat()).unwrap();
         let (port, bus) = (ports[own].to_string(), buses[own].to_string());
         let mut command = vec!["redis-server", "--dir", directory.to_str().unwrap()];
         command.extend(["--bind", "127.0.0.1", "--port", &port, "--cluster-port", &bus]);
