@@ -17,6 +17,7 @@ mod modes;
 mod never_forgotten;
 mod own_window;
 mod profiles;
+mod proxy;
 mod recipe_app;
 mod recipe_scenarios;
 #[cfg(feature = "remote")]

@@ -6,6 +6,7 @@ mod plain_books;
 pub(crate) mod programs;
 #[cfg(feature = "remote")]
 pub(crate) mod remote_books;
+pub(crate) mod proxy;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) mod servers;
 mod shared_books;
