@@ -4,7 +4,7 @@ use super::Subject;
 use super::clerk::{Clerk, MILLI, Slip};
 use super::payer::earlier;
 use crate::count::Spent;
-use crate::store::{Lapse, RemoteBooks, Renewal};
+use crate::store::{Lapse, RemoteBooks};
 
 /// A hold that is renewed in time lives for another lease, counted from then.
 pub async fn a_renewed_hold_lives_on<S: Subject<Books: RemoteBooks>>(subject: &S) {
@@ -16,10 +16,9 @@ pub async fn a_renewed_hold_lives_on<S: Subject<Books: RemoteBooks>>(subject: &S
         slips.push(clerk.hold_all(&[b, a], 1, Lapse::GiveBack).await);
         slips.push(clerk.hold_all(&[c], 2, Lapse::Charge).await);
     }
-    let batch: Vec<Renewal> = slips.iter().map(Slip::renewal).collect();
     for _ in 0..3 {
         clerk.clock.advance(length - MILLI);
-        clerk.books.renew(&batch).await.expect("the books failed to renew");
+        clerk.renew_all(&slips).await;
     }
     clerk.clock.advance(length - MILLI);
     let live = [(0, 100), (0, 100), (0, 200)];
@@ -81,5 +80,5 @@ pub async fn an_unknown_hold_is_not_renewed<S: Subject<Books: RemoteBooks>>(subj
     assert_eq!(clerk.count(&counter).await, (1, 0), "(used, held) when a lease would end");
     clerk.settle(&[unknown.settlement(Spent::Units(9)), settled.settlement(Spent::Held)]).await;
     assert_eq!(clerk.count(&counter).await, (1, 0), "(used, held) after more settlements");
-    clerk.books.renew(&[]).await.expect("the books failed to renew nothing");
+    clerk.renew_all(&[]).await;
 }

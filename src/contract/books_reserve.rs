@@ -1,25 +1,17 @@
 //! Books outside of this process: what may be held.
 
-use std::collections::HashSet;
-use std::error::Error as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::Subject;
-use super::clerk::{Clerk, MILLI, PATIENCE, charges, limit_key};
-use crate::bounds::{MAX_ID_BYTES, MAX_UNITS};
+use super::clerk::{Clerk, PATIENCE, charges};
+use crate::bounds::MAX_UNITS;
 use crate::clock::Timestamp;
 use crate::count::Spent;
-use crate::error::StoreError;
-use crate::limits::{ProfileId, Span};
-use crate::store::{
-    Change, Held, HoldId, Lapse, MAX_COUNT, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter,
-    RemoteReserve,
-};
+use crate::store::{Held, Lapse, MAX_COUNT, RemoteBooks, RemoteCharge, RemoteReserve};
 
 /// Units are granted up to the ceiling and not above it, and the verdict says what is counted and
 /// when.
@@ -99,7 +91,8 @@ pub async fn several_counters_are_held_or_none<S: Subject<Books: RemoteBooks>>(s
     }
 }
 
-/// Reserves and settlements of the same counters in different orders all come to an end.
+/// Reserves, renewals and settlements of the same counters in different orders, and sweeps between
+/// them, all come to an end.
 pub async fn counters_named_in_any_order_do_not_wait_for_each_other<
     S: Subject<Books: RemoteBooks>,
 >(
@@ -121,6 +114,8 @@ pub async fn counters_named_in_any_order_do_not_wait_for_each_other<
                     clerk.hold_all(&[a, b, c], 1, Lapse::GiveBack).await,
                     clerk.hold_all(&[c, a], 1, Lapse::Charge).await,
                 ];
+                clerk.renew_all(&slips).await;
+                clerk.sweep(10).await;
                 clerk.settle(&slips.map(|slip| slip.settlement(Spent::Held))).await;
             }
         });
@@ -131,22 +126,24 @@ pub async fn counters_named_in_any_order_do_not_wait_for_each_other<
     assert!(counts.iter().all(|(_, held)| *held == 0), "all is settled: {counts:?}");
 }
 
-/// A reserve whose answer was lost is sent again: the same grant, also where nothing is left.
+/// A reserve whose answer was lost is sent again: the same grant, whether there is room or nothing
+/// is left.
 pub async fn a_repeated_reserve_is_the_same_grant<S: Subject<Books: RemoteBooks>>(subject: &S) {
     let clerk = Clerk::new(subject).await;
-    let counters = [clerk.counter("7"), clerk.counter("everyone")];
-    let request = clerk.request(charges(&counters, Some(3)), 3);
-    for time in 1..4 {
-        let held = clerk.reserve(&request).await.held;
-        let Held::Granted(counts) = held else { panic!("the {time}. time: {held:?}") };
-        let told: Vec<_> = counts.iter().map(|count| (count.used, count.held)).collect();
-        assert_eq!(told, [(0, 3); 2], "(used, held) as told the {time}. time");
+    for ceiling in [3, 100] {
+        let counters = ["7", "everyone"].map(|scope| clerk.counter(format!("{scope} {ceiling}")));
+        let request = clerk.request(charges(&counters, Some(ceiling)), 3);
+        for time in 1..4 {
+            let held = clerk.reserve(&request).await.held;
+            let Held::Granted(counts) = held else { panic!("the {time}. time: {held:?}") };
+            let told: Vec<_> = counts.iter().map(|count| (count.used, count.held)).collect();
+            assert_eq!(told, [(0, 3); 2], "(used, held) as told the {time}. time, of {ceiling}");
+        }
+        let again = future::join_all((0..8).map(|_| clerk.reserve(&request))).await;
+        let granted = again.iter().filter(|verdict| matches!(verdict.held, Held::Granted(_)));
+        assert_eq!(granted.count(), 8, "grants of eight at once, of {ceiling}");
+        assert_eq!(clerk.counts(&counters).await, [(0, 3); 2], "(used, held) of {ceiling}");
     }
-    assert_eq!(clerk.counts(&counters).await, [(0, 3); 2], "(used, held)");
-    let again: Vec<_> = (0..8).map(|_| clerk.reserve(&request)).collect();
-    let again = future::join_all(again).await;
-    assert!(again.iter().all(|verdict| matches!(verdict.held, Held::Granted(_))), "{again:?}");
-    assert_eq!(clerk.counts(&counters).await, [(0, 3); 2], "(used, held) after a race");
 }
 
 /// A reserve that is executed too late, or by whoever is wrong about the books' clock, holds
@@ -195,82 +192,4 @@ pub async fn no_more_than_can_be_counted_is_held<S: Subject<Books: RemoteBooks>>
     let settled: Vec<_> = slips.iter().map(|slip| slip.settlement(Spent::Units(1))).collect();
     clerk.settle(&settled).await;
     assert_eq!(clerk.count(&counter).await, (10, 0), "(used, held) when all is settled");
-}
-
-/// A window that has been over for so long that it is forgotten is an error to whoever asks for it,
-/// and is not counted afresh; until then it is counted in.
-pub async fn a_forgotten_window_is_a_clock_skew<S: Subject<Books: RemoteBooks>>(subject: &S) {
-    let clerk = Clerk::new(subject).await;
-    let start = clerk.now();
-    let end = start.saturating_add(Duration::from_secs(60));
-    let over = clerk.counter_in("7", Span { start, end });
-    let open = clerk.counter("8");
-    let held = clerk.hold(&over, 2, Lapse::GiveBack).await;
-    clerk.settle(&[held.settlement(Spent::Held)]).await;
-    let forgotten = end.saturating_add(clerk.lease().keep);
-    clerk.clock.set(Timestamp::from_millis(forgotten.as_millis() - 1).into());
-    clerk.sweep(1_000).await;
-    assert_eq!(clerk.count(&over).await, (2, 0), "(used, held) while it is remembered");
-    assert!(clerk.try_hold(&over, 1, 2).await.is_none(), "granted though all is used");
-
-    clerk.clock.advance(MILLI);
-    for _ in 0..2 {
-        let request = clerk.request(charges([&open, &over], Some(9)), 1);
-        is_skew("reserve", clerk.books.reserve(&request).await.map(drop), end);
-        let change = RemoteChange {
-            nonce: 1,
-            sequence: 1,
-            counters: vec![open.clone(), over.clone()],
-            change: Change::Debit(1),
-        };
-        is_skew("change", clerk.books.change(&change).await, end);
-        let read = clerk.books.read(&[open.clone(), over.clone()]).await;
-        is_skew("read", read.map(drop), end);
-        // A second time, when they may have forgotten it indeed.
-        clerk.sweep(1_000).await;
-    }
-    assert_eq!(clerk.count(&open).await, (0, 0), "(used, held) of what was asked for beside it");
-}
-
-fn is_skew(verb: &str, answer: Result<(), StoreError>, end: Timestamp) {
-    let Err(error) = answer else { panic!("`{verb}` of a forgotten window is answered") };
-    let skew = StoreError::clock_skew(end);
-    let source = |error: &StoreError| error.source().map(ToString::to_string);
-    assert_eq!(error.to_string(), skew.to_string(), "`{verb}`: {error:?}");
-    assert_eq!(source(&error), source(&skew), "`{verb}`: {error:?}");
-    assert!(error.is_transient(), "`{verb}`: it passes when the clock is right: {error:?}");
-}
-
-/// Scopes, limits and windows that differ have keys and counts that differ.
-pub async fn keys_of_counters_do_not_collide<S: Subject<Books: RemoteBooks>>(subject: &S) {
-    let clerk = Clerk::new(subject).await;
-    let start = clerk.now();
-    let [longest, shorter] = [MAX_ID_BYTES, MAX_ID_BYTES - 1].map(|length| vec![0xff; length]);
-    let scopes: [&[u8]; 10] =
-        [b"a", b"a/b", b"a\0", b"\0", b"{a}", b"{a", b"}", b"a ", &longest, &shorter];
-    let mut counters = Vec::new();
-    for scope in scopes {
-        for limit in ["b", "b.c", "0"].map(limit_key) {
-            for after in [0, 1, 256] {
-                let start = start.saturating_add(MILLI * after);
-                let window = Span { start, end: start.saturating_add(Duration::from_secs(3_600)) };
-                let (scope, limit) = (ProfileId::new(scope), limit.clone());
-                counters.push(RemoteCounter { scope, limit, window });
-            }
-        }
-    }
-    let keys: HashSet<_> = counters.iter().map(RemoteCounter::key).collect();
-    assert_eq!(keys.len(), counters.len(), "keys of counters that differ");
-    for (counter, units) in counters.iter().zip(1..) {
-        let change = RemoteChange {
-            nonce: HoldId::next().nonce,
-            sequence: units,
-            counters: vec![counter.clone()],
-            change: Change::Debit(units),
-        };
-        clerk.change(&change).await;
-    }
-    for ((counter, count), units) in counters.iter().zip(clerk.counts(&counters).await).zip(1..) {
-        assert_eq!(count, (units, 0), "(used, held) of {counter:?}");
-    }
 }

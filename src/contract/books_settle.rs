@@ -183,24 +183,3 @@ pub async fn what_is_spent_stops_at_the_most_that_can_be_counted<S: Subject<Book
     clerk.settle(&[charged.settlement(Spent::Units(u64::MAX))]).await;
     assert_eq!(clerk.count(&counter).await, (MAX_COUNT, 0), "(used, held) after late ones");
 }
-
-/// A hold that is renewed past the end of its window is still settled into it, and the window is
-/// remembered as long.
-pub async fn a_hold_outlives_its_window_until_it_is_settled<S: Subject<Books: RemoteBooks>>(
-    subject: &S,
-) {
-    let clerk = Clerk::new(subject).await;
-    let start = clerk.now();
-    let end = start.saturating_add(Duration::from_secs(1));
-    let counter = clerk.counter_in("7", Span { start, end });
-    let slip = clerk.hold(&counter, 4, Lapse::GiveBack).await;
-    let forgotten = end.saturating_add(clerk.lease().keep);
-    while clerk.now().saturating_add(clerk.lease().length / 2) < forgotten {
-        clerk.clock.advance(clerk.lease().length / 2);
-        clerk.renew(&slip).await;
-        clerk.sweep(1_000).await;
-        assert_eq!(clerk.count(&counter).await, (0, 4), "(used, held) long after the window");
-    }
-    clerk.settle(&[slip.settlement(Spent::Units(6))]).await;
-    assert_eq!(clerk.count(&counter).await, (6, 0), "(used, held) when it is settled");
-}

@@ -1,5 +1,6 @@
 //! Who asks books outside of this process while their laws are tested.
 
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,7 +160,12 @@ impl<B: RemoteBooks> Clerk<B> {
     }
 
     pub(super) async fn renew(&self, slip: &Slip) {
-        self.books.renew(&[slip.renewal()]).await.expect("the books failed to renew");
+        self.renew_all(slice::from_ref(slip)).await;
+    }
+
+    pub(super) async fn renew_all(&self, slips: &[Slip]) {
+        let batch: Vec<Renewal> = slips.iter().map(Slip::renewal).collect();
+        self.books.renew(&batch).await.expect("the books failed to renew");
     }
 
     pub(super) async fn change(&self, change: &RemoteChange) {
@@ -181,7 +187,7 @@ impl<B: RemoteBooks> Clerk<B> {
 
     /// What is used and held of a counter.
     pub(super) async fn count(&self, counter: &RemoteCounter) -> (u64, u64) {
-        let counts = self.counts(std::slice::from_ref(counter)).await;
+        let counts = self.counts(slice::from_ref(counter)).await;
         *counts.first().expect("one counter was read")
     }
 

@@ -69,6 +69,10 @@ mod books_reserve;
 #[cfg(feature = "remote")]
 mod books_settle;
 #[cfg(feature = "remote")]
+mod books_windows;
+#[cfg(feature = "remote")]
+mod cast;
+#[cfg(feature = "remote")]
 mod clerk;
 #[cfg(feature = "remote")]
 mod dice;
@@ -90,6 +94,8 @@ pub use books_renew::*;
 pub use books_reserve::*;
 #[cfg(feature = "remote")]
 pub use books_settle::*;
+#[cfg(feature = "remote")]
+pub use books_windows::*;
 pub use edges::*;
 #[cfg(feature = "remote")]
 pub use episodes::*;
@@ -149,6 +155,7 @@ macro_rules! contract {
             a_second_settlement_changes_nothing
             the_same_hold_again_is_the_same_grant
             a_settlement_after_a_reset_is_charged_on_top
+            a_shutdown_writes_what_was_settled
             a_dropped_reserve_gives_back
             an_aborted_task_gives_back
             // own_window
@@ -182,8 +189,6 @@ macro_rules! contract {
             a_repeated_reserve_is_the_same_grant
             a_stale_reserve_writes_nothing
             no_more_than_can_be_counted_is_held
-            a_forgotten_window_is_a_clock_skew
-            keys_of_counters_do_not_collide
             // books_lapse
             units_that_lapse_come_back_or_are_charged
             a_hold_lives_to_the_end_of_its_lease
@@ -198,7 +203,6 @@ macro_rules! contract {
             a_batch_is_settled_each_by_itself
             a_late_settlement_never_takes_below_zero
             what_is_spent_stops_at_the_most_that_can_be_counted
-            a_hold_outlives_its_window_until_it_is_settled
             // books_renew
             a_renewed_hold_lives_on
             a_lapsed_hold_is_not_renewed
@@ -210,6 +214,10 @@ macro_rules! contract {
             a_change_leaves_what_is_held
             changes_stop_at_both_ends
             racing_changes_add_up
+            // books_windows
+            a_forgotten_window_is_a_clock_skew
+            a_hold_outlives_its_window_until_it_is_settled
+            keys_of_counters_do_not_collide
             // episodes
             random_episodes_agree_with_a_plain_model
         }

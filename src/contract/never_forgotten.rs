@@ -118,30 +118,29 @@ pub async fn changed_limits_keep_what_was_used<S: Subject<Books: Store>>(subject
     assert_eq!(payer.count().await, (5, 0), "(used, held) after the commit");
 }
 
-/// A clock that is set back into a window which is over finds what was counted there, or an error:
+/// An engine whose clock lags, in a window that is over, finds what was counted there, or an error:
 /// not a count that starts anew.
 pub async fn a_forgotten_window_is_never_counted_afresh<S: Subject<Books: Store>>(subject: &S) {
     let clock = subject.clock();
     shortly_before_the_end(clock, Window::Day, DAY / 2);
-    let back = clock.now();
-    let payer = Payer::on_plan(subject, ticking(Limit::new(1, Window::Day))).await;
+    let lagging = ManualClock::at(clock.now().into());
+    let plan = || ticking(Limit::new(1, Window::Day));
+    let payer = Payer::on_plan(subject, plan()).await;
     payer.spend(1).await;
     clock.advance(DAY);
     for _ in 0..20 {
         bustle(&payer, clock).await;
     }
-    let forth = clock.now();
-    clock.set(back.into());
-    match payer.quotas.reserve(payer.profile(), FEATURE, 1).await {
+    let late = Payer::by_clock(subject, plan(), lagging).await;
+    match late.quotas.reserve(late.profile(), FEATURE, 1).await {
         Err(Error::Store(error)) => {
             assert!(error.is_transient(), "it passes when the clock is right: {error:?}");
         }
         Err(error) => panic!("it is the store's failure: {error:?}"),
         Ok(_) => {
-            payer.deny(1).await;
-            assert_eq!(payer.count().await, (1, 0), "(used, held) of a remembered window");
+            late.deny(1).await;
+            assert_eq!(late.count().await, (1, 0), "(used, held) of a remembered window");
         }
     }
-    clock.set(forth.into());
     payer.spend(1).await;
 }

@@ -36,7 +36,16 @@ impl Payer {
 
     /// A payer on this plan, which is called `free`.
     pub(super) async fn on_plan<S: Subject<Books: Store>>(subject: &S, plan: Plan) -> Self {
-        let builder = Quotas::builder().plan(plan).clock(subject.clock().clone());
+        Self::by_clock(subject, plan, subject.clock().clone()).await
+    }
+
+    /// A payer at an engine that goes by a clock of its own.
+    pub(super) async fn by_clock<S: Subject<Books: Store>>(
+        subject: &S,
+        plan: Plan,
+        clock: ManualClock,
+    ) -> Self {
+        let builder = Quotas::builder().plan(plan).clock(clock);
         let quotas = builder.store(subject.open().await).build().expect("the law's plan is bad");
         Self { quotas, profile: Profile::new("7", "free") }
     }

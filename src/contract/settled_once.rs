@@ -108,6 +108,18 @@ pub async fn a_settlement_after_a_reset_is_charged_on_top<S: Subject<Books: Stor
     assert_eq!(payer.count().await, (3, 0), "(used, held) after the commit");
 }
 
+/// An engine that is shut down has written all that was settled before.
+pub async fn a_shutdown_writes_what_was_settled<S: Subject<Books: Store>>(subject: &S) {
+    let (payer, other) = (Payer::daily(subject, 100).await, Payer::daily(subject, 100).await);
+    for _ in 0..20 {
+        let (kept, released) = (payer.grant(2).await, payer.grant(1).await);
+        kept.commit();
+        released.release();
+    }
+    payer.quotas.shutdown().await.expect("the store failed to shut down");
+    assert_eq!(other.count().await, (40, 0), "(used, held) at another handle");
+}
+
 /// A reserve that is dropped while it waits holds nothing, however far it came.
 pub async fn a_dropped_reserve_gives_back<S: Subject<Books: Store>>(subject: &S) {
     let payer = Payer::new(subject, [Limit::new(100, Window::Lifetime)]).await;

@@ -1,0 +1,120 @@
+//! Books outside of this process: which counter it is, and how long it is remembered.
+
+use std::collections::HashSet;
+use std::error::Error as _;
+use std::time::Duration;
+
+use super::Subject;
+use super::clerk::{Clerk, MILLI, charges, limit_key};
+use super::payer::earlier;
+use crate::bounds::MAX_ID_BYTES;
+use crate::clock::Timestamp;
+use crate::count::Spent;
+use crate::error::StoreError;
+use crate::limits::{ProfileId, Span};
+use crate::store::{Change, HoldId, Lapse, RemoteBooks, RemoteChange, RemoteCounter};
+
+/// A window that has been over for so long that it is forgotten is an error to whoever asks for it,
+/// and is not counted afresh; until then it is counted in.
+pub async fn a_forgotten_window_is_a_clock_skew<S: Subject<Books: RemoteBooks>>(subject: &S) {
+    let clerk = Clerk::new(subject).await;
+    let start = clerk.now();
+    let end = start.saturating_add(Duration::from_secs(60));
+    let over = clerk.counter_in("7", Span { start, end });
+    let open = clerk.counter("8");
+    let held = clerk.hold(&over, 2, Lapse::GiveBack).await;
+    clerk.settle(&[held.settlement(Spent::Held)]).await;
+    let forgotten = end.saturating_add(clerk.lease().keep);
+    clerk.clock.set(Timestamp::from_millis(forgotten.as_millis() - 1).into());
+    clerk.sweep(1_000).await;
+    assert_eq!(clerk.count(&over).await, (2, 0), "(used, held) while it is remembered");
+    assert!(clerk.try_hold(&over, 1, 2).await.is_none(), "granted though all is used");
+
+    clerk.clock.advance(MILLI);
+    for _ in 0..2 {
+        let request = clerk.request(charges([&open, &over], Some(9)), 1);
+        is_skew("reserve", clerk.books.reserve(&request).await.map(drop), end);
+        let change = RemoteChange {
+            nonce: 1,
+            sequence: 1,
+            counters: vec![open.clone(), over.clone()],
+            change: Change::Debit(1),
+        };
+        is_skew("change", clerk.books.change(&change).await, end);
+        let read = clerk.books.read(&[open.clone(), over.clone()]).await;
+        is_skew("read", read.map(drop), end);
+        // A second time, when they may have forgotten it indeed.
+        clerk.sweep(1_000).await;
+    }
+    assert_eq!(clerk.count(&open).await, (0, 0), "(used, held) of what was asked for beside it");
+}
+
+fn is_skew(verb: &str, answer: Result<(), StoreError>, end: Timestamp) {
+    let Err(error) = answer else { panic!("`{verb}` of a forgotten window is answered") };
+    let skew = StoreError::clock_skew(end);
+    let source = |error: &StoreError| error.source().map(ToString::to_string);
+    assert_eq!(error.to_string(), skew.to_string(), "`{verb}`: {error:?}");
+    assert_eq!(source(&error), source(&skew), "`{verb}`: {error:?}");
+    assert!(error.is_transient(), "`{verb}`: it passes when the clock is right: {error:?}");
+}
+
+/// Scopes, limits and windows that differ have keys and counts that differ.
+pub async fn keys_of_counters_do_not_collide<S: Subject<Books: RemoteBooks>>(subject: &S) {
+    let clerk = Clerk::new(subject).await;
+    let start = clerk.now();
+    let [longest, shorter] = [MAX_ID_BYTES, MAX_ID_BYTES - 1].map(|length| vec![0xff; length]);
+    let scopes: [&[u8]; 10] =
+        [b"a", b"a/b", b"a\0", b"\0", b"{a}", b"{a", b"}", b"a ", &longest, &shorter];
+    let mut counters = Vec::new();
+    for scope in scopes {
+        for limit in ["b", "b.c", "0"].map(limit_key) {
+            for after in [0, 1, 256] {
+                let start = start.saturating_add(MILLI * after);
+                let window = Span { start, end: start.saturating_add(Duration::from_secs(3_600)) };
+                let (scope, limit) = (ProfileId::new(scope), limit.clone());
+                counters.push(RemoteCounter { scope, limit, window });
+            }
+        }
+    }
+    let keys: HashSet<_> = counters.iter().map(RemoteCounter::key).collect();
+    assert_eq!(keys.len(), counters.len(), "keys of counters that differ");
+    for (counter, units) in counters.iter().zip(1..) {
+        let change = RemoteChange {
+            nonce: HoldId::next().nonce,
+            sequence: units,
+            counters: vec![counter.clone()],
+            change: Change::Debit(units),
+        };
+        clerk.change(&change).await;
+    }
+    for ((counter, count), units) in counters.iter().zip(clerk.counts(&counters).await).zip(1..) {
+        assert_eq!(count, (units, 0), "(used, held) of {counter:?}");
+    }
+}
+
+/// A hold that is renewed past the end of its window is still settled into it, and the window is
+/// remembered as long.
+pub async fn a_hold_outlives_its_window_until_it_is_settled<S: Subject<Books: RemoteBooks>>(
+    subject: &S,
+) {
+    let clerk = Clerk::new(subject).await;
+    let start = clerk.now();
+    let end = start.saturating_add(Duration::from_secs(1));
+    let counter = clerk.counter_in("7", Span { start, end });
+    let slip = clerk.hold(&counter, 4, Lapse::GiveBack).await;
+    let forgotten = end.saturating_add(clerk.lease().keep);
+    while clerk.now().saturating_add(clerk.lease().length / 2) < forgotten {
+        clerk.clock.advance(clerk.lease().length / 2);
+        clerk.renew(&slip).await;
+        clerk.sweep(1_000).await;
+        assert_eq!(clerk.count(&counter).await, (0, 4), "(used, held) long after the window");
+    }
+    // Nobody may ask for it now, and still it is there: as a clock shows that is set back a little.
+    clerk.clock.set(forgotten.into());
+    clerk.renew(&slip).await;
+    clerk.sweep(1_000).await;
+    clerk.clock.set(earlier(forgotten, MILLI).into());
+    assert_eq!(clerk.count(&counter).await, (0, 4), "(used, held) when all others are forgotten");
+    clerk.settle(&[slip.settlement(Spent::Units(6))]).await;
+    assert_eq!(clerk.count(&counter).await, (6, 0), "(used, held) when it is settled");
+}
