@@ -1,7 +1,7 @@
 //! The suite that every store has to pass, for authors of stores.
 //!
-//! Each law is an async function that panics if the law is broken, and says how. [`contract!`]
-//! makes a test of each of them:
+//! Each law is an async function that panics if the law is broken, and says how.
+//! [`contract!`](crate::contract!) makes a test of each of them:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -134,7 +134,7 @@ pub trait Subject: Send + Sync {
 /// with feature `remote`, `contract!(RemoteBooks: subject)`.
 ///
 /// The subject is an expression that makes a new [`Subject`](crate::contract::Subject), with books
-/// of its own, for each test; it may `.await`. See the [module](crate::contract) for an example.
+/// of its own, for each test; it may `.await`. See the [module](mod@crate::contract) for an example.
 #[macro_export]
 macro_rules! contract {
     (Store: $subject:expr) => {
