@@ -29,6 +29,8 @@ mod memory;
 mod offset;
 #[cfg(feature = "remote")]
 mod remote;
+#[cfg(feature = "redis")]
+mod redis;
 mod request;
 #[cfg(feature = "remote")]
 mod settler;
@@ -53,6 +55,8 @@ pub use hold::{Hold, HoldId, Settle};
 pub use memory::MemoryStore;
 #[cfg(feature = "remote")]
 pub use remote::Remote;
+#[cfg(feature = "redis")]
+pub use redis::{RedisBooks, RedisBooksBuilder};
 pub use request::{Change, Charge, Counter, Reserve, Verdict};
 #[cfg(feature = "remote")]
 pub use terms::RemoteOptions;

@@ -22,6 +22,8 @@ mod recipe_app;
 mod recipe_scenarios;
 #[cfg(feature = "remote")]
 mod remote;
+#[cfg(feature = "redis")]
+mod redis;
 mod routes;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod servers;

@@ -1,0 +1,200 @@
+//! Books in Redis or Valkey.
+
+mod answer;
+mod batch;
+mod builder;
+mod check;
+mod connect;
+mod count;
+mod error;
+mod keys;
+mod link;
+mod reserve;
+mod script;
+mod settle;
+
+use std::fmt;
+use std::time::Duration;
+
+use self::batch::Reach;
+pub use self::builder::RedisBooksBuilder;
+use self::connect::Place;
+use self::error::failed;
+use self::keys::Keys;
+use self::link::Connection;
+use self::script::{Call, Script, Scripts};
+use super::books::{
+    Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement,
+    RemoteVerdict, Renewal,
+};
+use super::hold::HoldId;
+use crate::clock::{Clock, Timestamp};
+use crate::count::Count;
+use crate::error::StoreError;
+
+/// Books in Redis 7 or later, or Valkey: one server, a primary that Sentinels name, or a Cluster.
+///
+/// ```no_run
+/// use tower_quota::store::RedisBooks;
+///
+/// # async fn connect() -> Result<(), tower_quota::StoreError> {
+/// let books = RedisBooks::builder("redis://:secret@localhost/0").connect().await?;
+/// for warning in books.warnings() {
+///     eprintln!("{warning}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Each operation is one script, which the server executes as a whole. All counts of a profile lie
+/// in one slot of a Cluster. Two keys are kept for each counter that is in use, some 100 bytes, and
+/// 100 bytes more for each hold. They expire when nothing in them can matter any more: nothing has
+/// to be swept.
+///
+/// # What Redis cannot promise
+///
+/// A limit is exact as long as Redis remembers what it has acknowledged. It forgets
+///
+/// - **on a restart** what it had not saved. Without persistence that is everything; with
+///   `appendonly yes` and `appendfsync everysec` it is the last second or two; with
+///   `appendfsync always`, nothing.
+/// - **on a failover** what the replica that takes over had not received: replication does not wait.
+///   `min-replicas-to-write 1` with `min-replicas-max-lag 1` (or 2) lets a primary that has lost its
+///   replicas refuse writes rather than take writes that will be forgotten. It bounds the loss to
+///   what was written in that time; it does not make it none. `WAIT` would tell after each write
+///   how many replicas have it: a round trip more for each request, and a failover may still
+///   promote a replica that has not. These books do not use it.
+/// - **when it evicts** keys. Set `maxmemory-policy noeviction`; with another policy there is a
+///   [warning](Self::warnings). A server that is out of memory then refuses to hold
+///   units, which is a failure and not a denial, and still settles what is held.
+///
+/// What was forgotten can be granted once more, and that is all: settling a forgotten hold changes
+/// nothing, no count is ever negative, and nobody is denied because of it. Where a limit is worth
+/// more than that, keep it in a database that makes
+/// every write durable.
+///
+/// # Clocks
+///
+/// Leases run by the clock of the server, on a Cluster by that of each node: keep the nodes'
+/// clocks together. Windows are the callers' affair. A caller whose clock lags so far
+/// that it asks for a window that ended [`keep`](Lease::keep) ago gets an error.
+///
+/// # Access
+///
+/// A user of an access control list needs `+evalsha +eval +time +hmget +hset +hdel +zadd +zrem
+/// +zscore +zmscore +zrangebyscore +pexpire` on the keys below the [prefix](RedisBooksBuilder::prefix),
+/// on a Cluster `+cluster|slots` too; with `+config|get` the warnings are complete.
+pub struct RedisBooks {
+    connection: Connection,
+    scripts: Scripts,
+    keys: Keys,
+    lease: Lease,
+    clock: Option<Box<dyn Clock>>,
+    warnings: Vec<String>,
+}
+
+impl RedisBooks {
+    /// Books on one server: `redis://user:password@host:port/database`, with `rediss` for TLS, or
+    /// `unix:///path?db=0&user=…&pass=…` for a socket.
+    pub fn builder(url: impl Into<String>) -> RedisBooksBuilder {
+        RedisBooksBuilder::new(Place::Server { url: url.into() })
+    }
+
+    /// Books on the primary that these Sentinels name. `primary` is a URL of which the host is the
+    /// name that the Sentinels know it by, and which has its user, password and database:
+    /// `redis://:secret@mymaster/0`, with `rediss` if the primary is to be reached over TLS.
+    pub fn sentinel(
+        sentinels: impl IntoIterator<Item = impl Into<String>>,
+        primary: impl Into<String>,
+    ) -> RedisBooksBuilder {
+        let urls = sentinels.into_iter().map(Into::into).collect();
+        RedisBooksBuilder::new(Place::Sentinel { urls, primary: primary.into() })
+    }
+
+    /// Books on a Cluster, of which these are some nodes.
+    pub fn cluster(urls: impl IntoIterator<Item = impl Into<String>>) -> RedisBooksBuilder {
+        RedisBooksBuilder::new(Place::Cluster { urls: urls.into_iter().map(Into::into).collect() })
+    }
+
+    /// What was found on connecting that an operator should know of.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    fn reach(&self) -> Reach {
+        match self.connection {
+            Connection::Server(_) => Reach::Server,
+            Connection::Cluster(_) => Reach::Slot,
+        }
+    }
+
+    /// A call of a script, which is told the time.
+    fn call<'a>(
+        &'a self,
+        script: &'a Script,
+        counters: impl ExactSizeIterator<Item = &'a RemoteCounter>,
+    ) -> Call<'a> {
+        let mut call = script.on(&self.keys, counters);
+        call.optional(self.clock.as_ref().map(|clock| clock.now().as_millis()));
+        call
+    }
+
+    /// How much longer than needed keys live. Under a clock of the caller's own they must not expire
+    /// by the server's while that one stands still.
+    fn linger(&self) -> Duration {
+        if self.clock.is_some() { Duration::from_secs(60 * 60) } else { Duration::ZERO }
+    }
+}
+
+impl RemoteBooks for RedisBooks {
+    fn lease(&self) -> Lease {
+        self.lease
+    }
+
+    async fn reserve(&self, request: &RemoteReserve) -> Result<RemoteVerdict, StoreError> {
+        self.reserve_all(request).await
+    }
+
+    async fn settle(&self, batch: &[RemoteSettlement]) -> Result<Vec<HoldId>, StoreError> {
+        self.settle_all(batch).await
+    }
+
+    async fn renew(&self, batch: &[Renewal]) -> Result<(), StoreError> {
+        self.renew_all(batch).await
+    }
+
+    async fn read(&self, counters: &[RemoteCounter]) -> Result<Vec<Count>, StoreError> {
+        self.read_all(counters).await
+    }
+
+    async fn change(&self, change: &RemoteChange) -> Result<(), StoreError> {
+        self.change_all(change).await
+    }
+
+    async fn time(&self) -> Result<Timestamp, StoreError> {
+        if let Some(clock) = &self.clock {
+            return Ok(clock.now());
+        }
+        let time = self.connection.query(&redis::cmd("TIME")).await;
+        let (seconds, micros): (i64, i64) = time.map_err(failed("tell the time"))?;
+        let millis = seconds.saturating_mul(1_000).saturating_add(micros.div_euclid(1_000));
+        Ok(Timestamp::from_millis(millis))
+    }
+
+    /// Nothing: keys expire.
+    async fn sweep(&self, _at_most: u32) -> Result<u32, StoreError> {
+        Ok(0)
+    }
+}
+
+impl fmt::Debug for RedisBooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBooks")
+            .field("keys", &self.keys)
+            .field("lease", &self.lease)
+            .field("clock", &self.clock)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,62 @@
+//! What scripts answer.
+
+use crate::clock::Timestamp;
+use crate::count::{Count, Counts};
+use crate::error::StoreError;
+use crate::store::books::RemoteCounter;
+
+/// What came of a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Denied,
+    /// Or simply done.
+    Granted,
+    Stale,
+}
+
+/// The answer of a script.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) outcome: Outcome,
+    /// The time at which it ran.
+    pub(super) now: Timestamp,
+    /// The counts that it told, in the order of its counters.
+    pub(super) counts: Counts,
+}
+
+impl Answer {
+    /// The answer of a script to `operation` on `counters`: a code, the time, and then counts or
+    /// the index of a counter, as the scripts document.
+    pub(super) fn new(
+        operation: &'static str,
+        values: &[i64],
+        counters: &[&RemoteCounter],
+    ) -> Result<Self, StoreError> {
+        let unknown =
+            || StoreError::permanent(operation, format!("Redis answered {values:?}, not a count"));
+        let [code, now, rest @ ..] = values else { return Err(unknown()) };
+        let outcome = match code {
+            0 => Outcome::Denied,
+            1 => Outcome::Granted,
+            2 => Outcome::Stale,
+            3 => return Err(skew(rest, counters).unwrap_or_else(unknown)),
+            _ => return Err(unknown()),
+        };
+        let counts = counters.iter().zip(rest.chunks_exact(2)).map(|(counter, count)| Count {
+            used: number(count.first()),
+            held: number(count.last()),
+            window: counter.window,
+        });
+        Ok(Self { outcome, now: Timestamp::from_millis(*now), counts: counts.collect() })
+    }
+}
+
+/// The counter that is named by its index, from 1 on, has been over for too long.
+fn skew(rest: &[i64], counters: &[&RemoteCounter]) -> Option<StoreError> {
+    let index = usize::try_from(*rest.first()?).ok()?.checked_sub(1)?;
+    counters.get(index).map(|counter| StoreError::clock_skew(counter.window.end))
+}
+
+fn number(value: Option<&i64>) -> u64 {
+    value.and_then(|value| u64::try_from(*value).ok()).unwrap_or(0)
+}

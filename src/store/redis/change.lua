@@ -1,0 +1,43 @@
+-- Changes what is used, in all counters or in none, once.
+--
+-- KEYS  the counters
+-- ARGV  1 now, or empty: the server's time
+--       2 keep
+--       3 linger: how much longer than needed keys live
+--       4 the field of the line of changes: m:<nonce>
+--       5 the number of the change in its line
+--       6 d: adds the units; c: takes them away, down to 0; r: sets to 0
+--       7 units
+--       8 and on, for each counter: the end of its window, or empty: never
+-- gives {1, now}         done, now or before
+--       {3, now, index}  this counter's window has been over for `keep`: nothing was changed
+
+local now, keep, linger = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local line, sequence = ARGV[4], tonumber(ARGV[5])
+local kind, units = ARGV[6], tonumber(ARGV[7])
+
+local function changed(used)
+  if kind == 'd' then return math.min(used + units, MAX_COUNT) end
+  if kind == 'c' then return math.max(used - units, 0) end
+  return 0
+end
+
+local function change(counter, ends)
+  -- What has lapsed and is charged is used already, and must not be added after a reset.
+  while is_due(counter) do purge(counter, keep) end
+  counter.used = changed(counter.used)
+  if not counter.exists and counter.used == 0 then return end
+  write(counter, line, sequence)
+  if ends and not counter.exists then live(counter.key, ends + keep, now, linger) end
+end
+
+for index = 1, #KEYS / 2 do
+  local ends = tonumber(ARGV[7 + index])
+  if ends and now >= ends + keep then return { 3, now, index } end
+end
+for index = 1, #KEYS / 2 do
+  local counter = open(index, now, { line })
+  local last = tonumber(counter.fields[1] or 0)
+  if sequence > last then change(counter, tonumber(ARGV[7 + index])) end
+end
+return { 1, now }

@@ -1,0 +1,88 @@
+//! Where books can be, and how to get there.
+
+use std::time::Duration;
+
+use redis::cluster::ClusterClientBuilder;
+use redis::io::tcp::TcpSettings;
+use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
+    TlsMode,
+};
+use rustls::crypto::{CryptoProvider, ring};
+use tokio::sync::Mutex;
+
+use super::link::{Connection, Link, Source};
+
+/// Where the books are. URLs may hold passwords.
+pub(super) enum Place {
+    Server { url: String },
+    Sentinel { urls: Vec<String>, primary: String },
+    Cluster { urls: Vec<String> },
+}
+
+impl Place {
+    /// A connection to it, which may still be on its way.
+    pub(super) async fn connection(&self, timeout: Duration) -> RedisResult<Connection> {
+        let source = match self {
+            Self::Server { url } => Source::Server(Client::open(parsed(url)?)?),
+            Self::Sentinel { urls, primary } => {
+                Source::Sentinel(Mutex::new(sentinels(urls, primary)?))
+            }
+            Self::Cluster { urls } => return cluster(urls, timeout).await,
+        };
+        Ok(Connection::Server(Link::new(source, timeout)))
+    }
+}
+
+async fn cluster(urls: &[String], timeout: Duration) -> RedisResult<Connection> {
+    let client = ClusterClientBuilder::new(all_parsed(urls)?)
+        // Only the callers know what may be sent twice, and until when.
+        .retries(0)
+        .tcp_settings(prompt())
+        .connection_timeout(timeout)
+        .response_timeout(timeout)
+        .build()?;
+    Ok(Connection::Cluster(client.get_async_connection().await?))
+}
+
+fn sentinels(urls: &[String], primary: &str) -> RedisResult<SentinelClient> {
+    let primary = parsed(primary)?;
+    let node = SentinelNodeConnectionInfo::default()
+        .set_redis_connection_info(primary.redis_settings().clone())
+        .set_tcp_settings(prompt());
+    let (name, node) = match primary.addr() {
+        ConnectionAddr::Tcp(name, _) => (name, node),
+        ConnectionAddr::TcpTls { host, .. } => (host, node.set_tls_mode(TlsMode::Secure)),
+        _ => {
+            let reason = "the primary of Sentinels is named by the host of a URL";
+            return Err(RedisError::from((ErrorKind::InvalidClientConfig, reason)));
+        }
+    };
+    SentinelClient::build(all_parsed(urls)?, name, Some(node), SentinelServerType::Master)
+}
+
+fn all_parsed(urls: &[String]) -> RedisResult<Vec<ConnectionInfo>> {
+    urls.iter().map(|url| parsed(url)).collect()
+}
+
+fn parsed(url: &str) -> RedisResult<ConnectionInfo> {
+    let info = url.into_connection_info()?;
+    if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+        offer_cryptography();
+    }
+    Ok(info.set_tcp_settings(prompt()))
+}
+
+/// Many small commands share a connection: none waits for another to fill its packet.
+fn prompt() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
+}
+
+/// The client panics where a program has several providers of cryptography and has chosen none.
+fn offer_cryptography() {
+    if CryptoProvider::get_default().is_none() {
+        // It fails only if somebody else has chosen in the meantime.
+        drop(ring::default_provider().install_default());
+    }
+}

@@ -1,0 +1,75 @@
+//! Reading counts, and changing what is used.
+
+use futures::future::try_join_all;
+
+use super::RedisBooks;
+use super::answer::Answer;
+use super::error::failed;
+use crate::count::Count;
+use crate::error::StoreError;
+use crate::store::books::{RemoteChange, RemoteCounter};
+use crate::store::request::Change;
+
+impl RedisBooks {
+    pub(super) async fn read_all(
+        &self,
+        counters: &[RemoteCounter],
+    ) -> Result<Vec<Count>, StoreError> {
+        let parts = self.reach().split(counters.iter());
+        let answers = try_join_all(parts.iter().map(|part| self.read_part(counters, part))).await?;
+        let mut counts: Vec<_> = counters.iter().map(|of| Count::unused(of.window)).collect();
+        for (part, answer) in parts.iter().zip(answers) {
+            for (index, counted) in part.iter().zip(answer.counts) {
+                if let Some(count) = counts.get_mut(*index) {
+                    *count = counted;
+                }
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn read_part(
+        &self,
+        counters: &[RemoteCounter],
+        part: &[usize],
+    ) -> Result<Answer, StoreError> {
+        let counters: Vec<_> = part.iter().filter_map(|index| counters.get(*index)).collect();
+        let mut call = self.call(&self.scripts.read, counters.iter().copied());
+        call.length(self.lease.keep);
+        for counter in &counters {
+            call.end(counter);
+        }
+        let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("count"))?;
+        Answer::new("count", &answer, &counters)
+    }
+
+    /// Changes all counters that one script reaches, or none. The next call of the same number goes
+    /// on where this one fails.
+    pub(super) async fn change_all(&self, change: &RemoteChange) -> Result<(), StoreError> {
+        for part in self.reach().split(change.counters.iter()) {
+            self.change_part(change, &part).await?;
+        }
+        Ok(())
+    }
+
+    async fn change_part(&self, change: &RemoteChange, part: &[usize]) -> Result<(), StoreError> {
+        let counters: Vec<_> = part.iter().filter_map(|at| change.counters.get(*at)).collect();
+        let (kind, units) = match change.change {
+            Change::Debit(units) => ("d", units),
+            Change::Credit(units) => ("c", units),
+            Change::Reset => ("r", 0),
+        };
+        let mut call = self.call(&self.scripts.change, counters.iter().copied());
+        call.length(self.lease.keep)
+            .length(self.linger())
+            .arg([b"m:".as_slice(), &change.nonce.to_be_bytes()].concat())
+            .arg(change.sequence)
+            .arg(kind)
+            .arg(units);
+        for counter in &counters {
+            call.end(counter);
+        }
+        let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("change"))?;
+        Answer::new("change", &answer, &counters).map(drop)
+    }
+}

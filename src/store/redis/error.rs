@@ -1,0 +1,49 @@
+//! What an error of Redis means to a caller.
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use crate::error::StoreError;
+
+/// A failure of `operation`. Redis's own errors name addresses and keys, never credentials.
+pub(super) fn failed(operation: &'static str) -> impl Fn(RedisError) -> StoreError {
+    move |error| {
+        if is_transient(&error) {
+            StoreError::transient(operation, error)
+        } else {
+            StoreError::permanent(operation, error)
+        }
+    }
+}
+
+/// Whether the error may pass without anybody changing what is configured.
+fn is_transient(error: &RedisError) -> bool {
+    match error.kind() {
+        ErrorKind::Io
+        | ErrorKind::ClusterConnectionNotFound
+        | ErrorKind::MasterNameNotFoundBySentinel
+        | ErrorKind::NoValidReplicasFoundBySentinel
+        | ErrorKind::Server(
+            ServerErrorKind::BusyLoading
+            | ServerErrorKind::NoScript
+            | ServerErrorKind::Moved
+            | ServerErrorKind::Ask
+            | ServerErrorKind::TryAgain
+            | ServerErrorKind::ClusterDown
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::ReadOnly,
+        ) => true,
+        // "max number of clients reached" has no code of its own.
+        ErrorKind::Server(ServerErrorKind::ResponseError) => {
+            error.detail().is_some_and(|detail| detail.contains("max number of"))
+        }
+        _ => matches!(error.code(), Some("OOM" | "MISCONF" | "NOREPLICAS" | "BUSY")),
+    }
+}
+
+/// Whether the connection must not be used again: it is broken, stuck, or leads to a server that is
+/// no longer the primary.
+pub(super) fn spoils_connection(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_unrecoverable_error()
+        || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+}

@@ -1,0 +1,106 @@
+//! Connections that all calls share.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+use redis::aio::MultiplexedConnection;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::SentinelClient;
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::error::spoils_connection;
+
+/// How many commands wait for the socket before callers wait themselves.
+const QUEUED_COMMANDS: usize = 1_000;
+
+/// A connection that all calls share. It comes back after a failure, and sends nothing twice.
+pub(super) enum Connection {
+    /// To one server.
+    Server(Link),
+    /// To all nodes of a Cluster.
+    Cluster(ClusterConnection),
+}
+
+impl Connection {
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
+        match self {
+            Self::Server(link) => link.query(command).await,
+            Self::Cluster(connection) => command.query_async(&mut connection.clone()).await,
+        }
+    }
+}
+
+/// A connection to one server, that may still be on its way: whoever needs it drives it on, and if
+/// they give up the next one does.
+type Connecting = Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>;
+
+/// A connection to one server that is replaced when it fails.
+pub(super) struct Link {
+    source: Arc<Source>,
+    connecting: ArcSwap<Connecting>,
+    timeout: Duration,
+}
+
+impl Link {
+    pub(super) fn new(source: Source, timeout: Duration) -> Self {
+        let source = Arc::new(source);
+        let connecting = ArcSwap::from_pointee(source.clone().connecting(timeout));
+        Self { source, connecting, timeout }
+    }
+
+    async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
+        let connecting = self.connecting.load_full();
+        let mut connection = match timeout(self.timeout, (*connecting).clone()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => {
+                self.replace(&connecting);
+                return Err(error);
+            }
+            // The next call goes on waiting for it: several Sentinels may have to be asked.
+            Err(_) => return Err(RedisError::from(io::Error::from(io::ErrorKind::TimedOut))),
+        };
+        let answer = command.query_async(&mut connection).await;
+        if answer.as_ref().is_err_and(spoils_connection) {
+            self.replace(&connecting);
+        }
+        answer
+    }
+
+    /// Lets the next call connect anew, unless another one has seen to that.
+    fn replace(&self, failed: &Arc<Connecting>) {
+        let next = Arc::new(self.source.clone().connecting(self.timeout));
+        self.connecting.compare_and_swap(failed, next);
+    }
+}
+
+/// Where a connection comes from.
+pub(super) enum Source {
+    /// An address.
+    Server(Client),
+    /// Whatever primary the Sentinels name.
+    Sentinel(Mutex<SentinelClient>),
+}
+
+impl Source {
+    fn connecting(self: Arc<Self>, timeout: Duration) -> Connecting {
+        async move {
+            let client = match &*self {
+                Self::Server(client) => client.clone(),
+                Self::Sentinel(sentinels) => sentinels.lock().await.async_get_client().await?,
+            };
+            let config = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(timeout))
+                .set_response_timeout(Some(timeout))
+                .set_pipeline_buffer_size(QUEUED_COMMANDS);
+            client.get_multiplexed_async_connection_with_config(&config).await
+        }
+        .boxed()
+        .shared()
+    }
+}

@@ -1,0 +1,23 @@
+-- Reads counts. It writes nothing.
+--
+-- KEYS  the counters
+-- ARGV  1 now, or empty: the server's time
+--       2 keep
+--       3 and on, for each counter: the end of its window, or empty: never
+-- gives {1, now, used, held, ...}  the counts of all counters, without what has lapsed
+--       {3, now, index}            this counter's window has been over for `keep`
+
+local now, keep = clock(ARGV[1]), tonumber(ARGV[2])
+local answer = { 1, now }
+for index = 1, #KEYS / 2 do
+  local ends = tonumber(ARGV[2 + index])
+  if ends and now >= ends + keep then return { 3, now, index } end
+  local counter = open(index, now, {})
+  if is_due(counter) then
+    lapse_holds(counter, redis.call('ZRANGEBYSCORE', counter.holds, after(counter.purged),
+      counter.now))
+  end
+  table.insert(answer, counter.used)
+  table.insert(answer, counter.held)
+end
+return answer

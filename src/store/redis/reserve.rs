@@ -1,0 +1,96 @@
+//! Holding units: in one script, or on a Cluster in one for each slot.
+
+use super::RedisBooks;
+use super::answer::{Answer, Outcome};
+use super::error::failed;
+use crate::clock::Timestamp;
+use crate::count::{Count, Counts, Spent};
+use crate::error::StoreError;
+use crate::store::books::{
+    Held, Lapse, RemoteCharge, RemoteReserve, RemoteSettlement, RemoteVerdict,
+};
+
+impl RedisBooks {
+    /// Holds units slot by slot, in the order of the charges. If one of them refuses, what was
+    /// taken of the others is given back. After an error the caller does that: nobody knows then
+    /// what was taken.
+    pub(super) async fn reserve_all(
+        &self,
+        request: &RemoteReserve,
+    ) -> Result<RemoteVerdict, StoreError> {
+        let counters = request.charges.iter().map(|charge| &charge.counter);
+        let mut counts: Counts = counters.clone().map(|of| Count::unused(of.window)).collect();
+        let mut now = Timestamp::MIN;
+        let mut taken: Vec<RemoteCharge> = Vec::new();
+        for part in self.reach().split(counters) {
+            let charges: Vec<_> =
+                part.iter().filter_map(|index| request.charges.get(*index)).collect();
+            let answer = self.reserve_in_one(request, &charges).await?;
+            now = answer.now;
+            for (index, counted) in part.iter().zip(&answer.counts) {
+                if let Some(count) = counts.get_mut(*index) {
+                    *count = *counted;
+                }
+            }
+            if answer.outcome != Outcome::Granted {
+                let elsewhere = part.len() < request.charges.len();
+                return if elsewhere {
+                    self.refuse_all(request, taken, answer).await
+                } else {
+                    Ok(RemoteVerdict { held: refused(answer.outcome, counts), now })
+                };
+            }
+            taken.extend(charges.into_iter().cloned());
+        }
+        Ok(RemoteVerdict { held: Held::Granted(counts), now })
+    }
+
+    /// Gives back what was taken, and tells the counts of all counters as they are then.
+    async fn refuse_all(
+        &self,
+        request: &RemoteReserve,
+        taken: Vec<RemoteCharge>,
+        answer: Answer,
+    ) -> Result<RemoteVerdict, StoreError> {
+        let spent = Spent::Units(0);
+        let release =
+            RemoteSettlement { id: request.id, counters: taken.into(), spent, after: None };
+        self.settle_all(&[release]).await?;
+        let counters: Vec<_> = request.charges.iter().map(|of| of.counter.clone()).collect();
+        let counts = self.read_all(&counters).await?.into();
+        Ok(RemoteVerdict { held: refused(answer.outcome, counts), now: answer.now })
+    }
+
+    /// Holds units of counters that one script reaches.
+    async fn reserve_in_one(
+        &self,
+        request: &RemoteReserve,
+        charges: &[&RemoteCharge],
+    ) -> Result<Answer, StoreError> {
+        let counters: Vec<_> = charges.iter().map(|charge| &charge.counter).collect();
+        let mut call = self.call(&self.scripts.reserve, counters.iter().copied());
+        call.arg(request.not_after.as_millis())
+            .length(request.patience)
+            .id(request.id)
+            .arg(request.units)
+            .arg(match request.lapse {
+                Lapse::GiveBack => "r",
+                Lapse::Charge => "c",
+            })
+            .length(self.lease.length)
+            .length(self.lease.keep)
+            .length(self.linger());
+        for charge in charges {
+            call.optional(charge.ceiling).end(&charge.counter);
+        }
+        let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("reserve"))?;
+        Answer::new("reserve", &answer, &counters)
+    }
+}
+
+fn refused(outcome: Outcome, counts: Counts) -> Held {
+    match outcome {
+        Outcome::Stale => Held::Stale,
+        Outcome::Denied | Outcome::Granted => Held::Denied(counts),
+    }
+}

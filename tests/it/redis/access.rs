@@ -1,0 +1,59 @@
+//! Passwords are used, and never shown.
+
+use std::error::Error;
+
+use tower_quota::store::RedisBooks;
+
+use super::server::RedisServer;
+
+const PASSWORD: &str = "correct-horse";
+
+/// An error with all its sources, in all ways to print it.
+fn all_of(error: &dyn Error) -> String {
+    let mut text = format!("{error} {error:?} {error:#?}");
+    if let Some(source) = error.source() {
+        text += &all_of(source);
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_password_opens_the_books_and_shows_nowhere() {
+    let server = RedisServer::start(&["--requirepass", PASSWORD]);
+    let builder = RedisBooks::builder(server.url_with(&format!("&pass={PASSWORD}")));
+    assert!(!format!("{builder:?} {builder:#?}").contains(PASSWORD));
+    let books = builder.connect().await.unwrap();
+    assert!(!format!("{books:?} {books:#?}").contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn a_refused_password_does_not_show_either() {
+    let server = RedisServer::start(&["--requirepass", "another"]);
+    let urls = [server.url_with(&format!("&pass={PASSWORD}"))];
+    let malformed = [
+        format!("redis://:{PASSWORD}@localhost:port"),
+        format!("redis://:{PASSWORD}@localhost/one"),
+        format!("http://:{PASSWORD}@localhost/"),
+        format!("redis//:{PASSWORD}@localhost"),
+        format!("rediss://:{PASSWORD}@localhost/#{PASSWORD}"),
+        format!("unix:///tmp/nowhere?pass={PASSWORD}&protocol=old"),
+    ];
+    for url in urls.iter().chain(&malformed) {
+        let error = RedisBooks::builder(url).connect().await.unwrap_err();
+        assert!(!error.is_transient(), "{error:?}");
+        assert_eq!(error.operation(), "connect");
+        assert!(!all_of(&error).contains(PASSWORD));
+    }
+    for url in &malformed {
+        let error = RedisBooks::cluster([url]).connect().await.unwrap_err();
+        assert!(!all_of(&error).contains(PASSWORD));
+        let error = RedisBooks::sentinel([url], url).connect().await.unwrap_err();
+        assert!(!all_of(&error).contains(PASSWORD));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_may_be_there_later() {
+    let error = RedisBooks::builder("unix:///nonexistent/redis.sock").connect().await.unwrap_err();
+    assert!(error.is_transient());
+}

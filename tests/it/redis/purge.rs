@@ -1,0 +1,95 @@
+//! What has lapsed is purged a little at a time, and nobody is denied because of the rest.
+
+use std::time::Duration;
+
+use tower_quota::store::{Held, Lapse, RedisBooks, RemoteBooks, RemoteCounter, RemoteReserve};
+use tower_quota::{ManualClock, Window};
+
+use super::server::RedisServer;
+use super::{PATIENCE, books, charges, counter, id, now, read};
+
+const HOLDS: u64 = 2_500;
+
+/// Books with that many lapsed holds of a unit each, none of the same deadline.
+async fn lapsed(lapse: Lapse) -> (RedisServer, RedisBooks, ManualClock, RemoteCounter) {
+    let (server, books, clock) = books().await;
+    let day = counter("ada", Window::Day, now(&clock)).await;
+    for sequence in 0..HOLDS {
+        let request = request(&clock, sequence, &day, 1, lapse);
+        assert!(matches!(books.reserve(&request).await.unwrap().held, Held::Granted(_)));
+        clock.advance(Duration::from_millis(1));
+    }
+    clock.advance(Duration::from_secs(60));
+    (server, books, clock, day)
+}
+
+fn request(
+    clock: &ManualClock,
+    sequence: u64,
+    counter: &RemoteCounter,
+    units: u64,
+    lapse: Lapse,
+) -> RemoteReserve {
+    RemoteReserve {
+        id: id(sequence),
+        charges: charges(std::slice::from_ref(counter), HOLDS),
+        units,
+        lapse,
+        not_after: now(clock).saturating_add(PATIENCE),
+        patience: PATIENCE,
+    }
+}
+
+/// What the server has not purged yet.
+async fn on_the_books(server: &RedisServer, counter: &RemoteCounter) -> u64 {
+    let start = counter.window.start.as_millis();
+    let key = format!("quota:{{ada}}c:{}:{start}", counter.limit.as_str());
+    let mut command = redis::cmd("HGET");
+    command.arg(key).arg("h");
+    command.query_async(&mut server.connection().await).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_reserve_purges_a_thousand_holds_at_a_time() {
+    let (server, books, clock, day) = lapsed(Lapse::GiveBack).await;
+    assert_eq!(read(&books, &day).await, (0, 0));
+    for (sequence, left) in (HOLDS..).zip([1_501, 502, 3, 4]) {
+        let request = request(&clock, sequence, &day, 1, Lapse::GiveBack);
+        assert!(matches!(books.reserve(&request).await.unwrap().held, Held::Granted(_)));
+        assert_eq!(on_the_books(&server, &day).await, left);
+        assert_eq!(read(&books, &day).await, (0, sequence - HOLDS + 1));
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_denied_while_units_come_back() {
+    let (_server, books, clock, day) = lapsed(Lapse::GiveBack).await;
+    let all = request(&clock, HOLDS, &day, HOLDS, Lapse::GiveBack);
+    let Held::Granted(counts) = books.reserve(&all).await.unwrap().held else { panic!("denied") };
+    assert_eq!((counts[0].used, counts[0].held), (0, HOLDS));
+}
+
+#[tokio::test]
+async fn units_that_are_charged_are_counted_before_they_are_purged() {
+    let (_server, books, clock, day) = lapsed(Lapse::Charge).await;
+    assert_eq!(read(&books, &day).await, (HOLDS, 0));
+    let one = request(&clock, HOLDS, &day, 1, Lapse::Charge);
+    let Held::Denied(counts) = books.reserve(&one).await.unwrap().held else { panic!("granted") };
+    assert_eq!((counts[0].used, counts[0].held), (HOLDS, 0));
+}
+
+#[tokio::test]
+async fn records_go_when_nothing_can_be_settled_any_more() {
+    let (server, books, clock, day) = lapsed(Lapse::GiveBack).await;
+    clock.advance(books.lease().keep);
+    for sequence in HOLDS..HOLDS + 3 {
+        let request = request(&clock, sequence, &day, 1, Lapse::GiveBack);
+        books.reserve(&request).await.unwrap();
+    }
+    let start = day.window.start.as_millis();
+    let key = format!("quota:{{ada}}h:{}:{start}", day.limit.as_str());
+    let mut command = redis::cmd("ZCARD");
+    command.arg(key);
+    let left: u64 = command.query_async(&mut server.connection().await).await.unwrap();
+    assert_eq!(left, 3);
+}

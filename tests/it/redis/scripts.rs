@@ -1,0 +1,58 @@
+//! Scripts are sent once, and again to a server that has forgotten them.
+
+use redis::InfoDict;
+use tower_quota::Window;
+use tower_quota::store::{Held, RemoteBooks};
+
+use super::server::RedisServer;
+use super::{books, counter, hold, now, read, request, settlement};
+
+/// How often a command was executed.
+async fn calls(server: &RedisServer, command: &str) -> u64 {
+    let mut info = redis::cmd("INFO");
+    info.arg("commandstats");
+    let info: InfoDict = info.query_async(&mut server.connection().await).await.unwrap();
+    let stats: Option<String> = info.get(&format!("cmdstat_{command}"));
+    stats.map_or(0, |stats| {
+        let calls = stats.split(',').find_map(|part| part.strip_prefix("calls=")).unwrap();
+        calls.parse().unwrap()
+    })
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_its_scripts_is_sent_them_again_and_only_then() {
+    let (server, books, clock) = books().await;
+    let day = [counter("ada", Window::Day, now(&clock)).await];
+    hold(&books, 1, &day).await;
+    hold(&books, 2, &day).await;
+    let before = calls(&server, "eval").await;
+
+    let mut flush = redis::cmd("SCRIPT");
+    flush.arg("FLUSH");
+    flush.exec_async(&mut server.connection().await).await.unwrap();
+    for sequence in 3..6 {
+        assert!(matches!(hold(&books, sequence, &day).await, Held::Granted(_)));
+    }
+    assert_eq!(calls(&server, "eval").await, before + 1);
+    books.settle(&[settlement(1, &day)]).await.unwrap();
+    assert_eq!(read(&books, &day[0]).await, (1, 4));
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_is_found_again() {
+    let (mut server, books, clock) = books().await;
+    let day = [counter("ada", Window::Day, now(&clock)).await];
+    hold(&books, 1, &day).await;
+    server.kill();
+    let request = request(&books, 2, &day).await;
+    for _ in 0..3 {
+        let error = books.reserve(&request).await.unwrap_err();
+        assert!(error.is_transient());
+    }
+    server.restart();
+    let verdict = books.reserve(&request).await.unwrap();
+    assert!(matches!(verdict.held, Held::Granted(_)));
+    // The server had saved nothing. What was forgotten is settled by changing nothing.
+    books.settle(&[settlement(1, &day)]).await.unwrap();
+    assert_eq!(read(&books, &day[0]).await, (0, 1));
+}

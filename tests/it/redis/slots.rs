@@ -1,0 +1,1 @@
+//! A Cluster, whose scripts reach no further than a slot.
