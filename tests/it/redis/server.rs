@@ -2,17 +2,21 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 
-/// A private server on a socket in a directory of its own. It ends with the test.
+/// A private server in a directory of its own. It ends with the test.
 pub(super) struct RedisServer {
     directory: PathBuf,
     options: Vec<String>,
     process: Child,
+    /// Where it listens, if that is not only a socket.
+    port: Option<u16>,
 }
 
 impl RedisServer {
@@ -24,7 +28,41 @@ impl RedisServer {
         fs::create_dir_all(&directory).unwrap();
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
         let process = spawn(&directory, &options);
-        Self { directory, options, process }
+        Self { directory, options, process, port: None }
+    }
+
+    /// A Cluster of one server, which has all slots.
+    pub(super) async fn start_cluster() -> Self {
+        let [port, bus] = free_ports();
+        let (port_option, bus) = (port.to_string(), bus.to_string());
+        let mut server = Self::start(&[
+            "--cluster-enabled",
+            "yes",
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            &port_option,
+            "--cluster-port",
+            &bus,
+            "--cluster-announce-ip",
+            "127.0.0.1",
+        ]);
+        server.port = Some(port);
+        let mut connection = server.connection().await;
+        let mut slots = redis::cmd("CLUSTER");
+        slots.arg("ADDSLOTSRANGE").arg(0).arg(16_383);
+        slots.exec_async(&mut connection).await.unwrap();
+        // A primary waits two seconds before it takes writes.
+        let mut info = redis::cmd("CLUSTER");
+        info.arg("INFO");
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            ticks.tick().await;
+            let info: String = info.query_async(&mut connection).await.unwrap();
+            if info.contains("cluster_state:ok") {
+                return server;
+            }
+        }
     }
 
     /// Ends the server as a crash would.
@@ -39,7 +77,10 @@ impl RedisServer {
     }
 
     pub(super) fn url(&self) -> String {
-        self.url_with("")
+        match self.port {
+            Some(port) => format!("redis://127.0.0.1:{port}"),
+            None => self.url_with(""),
+        }
     }
 
     /// The URL with more parameters.
@@ -62,11 +103,17 @@ impl Drop for RedisServer {
     }
 }
 
+/// Ports that nobody listened on a moment ago.
+fn free_ports() -> [u16; 2] {
+    let listeners = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
 fn socket(directory: &std::path::Path) -> String {
     directory.join("redis.sock").display().to_string()
 }
 
-fn spawn(directory: &std::path::Path, options: &[String]) -> Child {
+fn spawn(directory: &Path, options: &[String]) -> Child {
     let mut process = Command::new("redis-server")
         .args(["--port", "0", "--save", "", "--appendonly", "no"])
         .args(["--unixsocket", &socket(directory)])
