@@ -9,6 +9,7 @@ mod memory;
 mod model;
 mod purge;
 mod scripts;
+mod sentinel;
 mod server;
 mod slots;
 

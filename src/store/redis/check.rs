@@ -1,5 +1,6 @@
 //! What is looked at on connecting.
 
+use std::collections::HashMap;
 use std::iter::empty;
 
 use redis::RedisResult;
@@ -22,9 +23,9 @@ pub(super) async fn warnings(connection: &Connection) -> Vec<String> {
     let mut command = redis::cmd("CONFIG");
     command.arg("GET").arg("maxmemory-policy");
     // Whoever may not ask is not warned.
-    let policy: RedisResult<Vec<String>> = connection.query(&command).await;
-    match policy.as_deref() {
-        Ok([_, policy, ..]) if policy != "noeviction" => vec![format!(
+    let answer: RedisResult<HashMap<String, String>> = connection.query(&command).await;
+    match answer.unwrap_or_default().get("maxmemory-policy") {
+        Some(policy) if policy != "noeviction" => vec![format!(
             "Redis may evict counts, and forget what was used: its maxmemory-policy is {policy}, \
              and should be noeviction"
         )],

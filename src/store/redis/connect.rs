@@ -22,7 +22,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// A connection to it, which may still be on its way.
+    /// A connection to it.
     pub(super) async fn connection(&self, timeout: Duration) -> RedisResult<Connection> {
         let source = match self {
             Self::Server { url } => Source::Server(Client::open(parsed(url)?)?),
@@ -31,7 +31,9 @@ impl Place {
             }
             Self::Cluster { urls } => return cluster(urls, timeout).await,
         };
-        Ok(Connection::Server(Link::new(source, timeout)))
+        let link = Link::new(source, timeout);
+        link.first().await?;
+        Ok(Connection::Server(link))
     }
 }
 

@@ -10,7 +10,10 @@ use futures::future::{BoxFuture, Shared};
 use redis::aio::MultiplexedConnection;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::SentinelClient;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult,
+    ServerErrorKind,
+};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -31,7 +34,16 @@ impl Connection {
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
         match self {
             Self::Server(link) => link.query(command).await,
-            Self::Cluster(connection) => command.query_async(&mut connection.clone()).await,
+            Self::Cluster(connection) => {
+                let mut connection = connection.clone();
+                match command.query_async(&mut connection).await {
+                    // It was not executed, and the client has learned by now where it belongs.
+                    Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) => {
+                        command.query_async(&mut connection).await
+                    }
+                    answer => answer,
+                }
+            }
         }
     }
 }
@@ -52,6 +64,11 @@ impl Link {
         let source = Arc::new(source);
         let connecting = ArcSwap::from_pointee(source.clone().connecting(timeout));
         Self { source, connecting, timeout }
+    }
+
+    /// Waits for the first connection, for as long as it takes to ask all Sentinels.
+    pub(super) async fn first(&self) -> RedisResult<()> {
+        (**self.connecting.load()).clone().await.map(drop)
     }
 
     async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {

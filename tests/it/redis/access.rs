@@ -2,9 +2,15 @@
 
 use std::error::Error;
 
-use tower_quota::store::RedisBooks;
+use tower_quota::Window;
+use tower_quota::store::{Change, RedisBooks, RemoteBooks, RemoteChange, Renewal};
 
 use super::server::RedisServer;
+use super::{charges, counter, hold, id, read, settlement};
+
+/// As the documentation of [`RedisBooks`] has it.
+const COMMANDS: &str = "evalsha eval time hmget hset hdel zadd zrem zscore zmscore zrangebyscore \
+                        pexpire";
 
 const PASSWORD: &str = "correct-horse";
 
@@ -56,4 +62,20 @@ async fn a_refused_password_does_not_show_either() {
 async fn a_server_that_is_not_there_may_be_there_later() {
     let error = RedisBooks::builder("unix:///nonexistent/redis.sock").connect().await.unwrap_err();
     assert!(error.is_transient());
+}
+
+#[tokio::test]
+async fn the_commands_that_are_documented_are_all_that_is_needed() {
+    let server = RedisServer::start(&[]);
+    let allowed = format!("+{}", COMMANDS.replace(' ', " +"));
+    server.tell(&format!("ACL SETUSER quota on >{PASSWORD} ~quota:* {allowed}")).await;
+    let url = server.url_with(&format!("&user=quota&pass={PASSWORD}"));
+    let books = RedisBooks::builder(url).connect().await.unwrap();
+    let day = [counter("ada", Window::Day, books.time().await.unwrap()).await];
+    hold(&books, 1, &day).await;
+    books.renew(&[Renewal { id: id(1), counters: charges(&day, 10) }]).await.unwrap();
+    books.settle(&[settlement(1, &day)]).await.unwrap();
+    let (counters, change) = (day.to_vec(), Change::Debit(1));
+    books.change(&RemoteChange { nonce: 1, sequence: 1, counters, change }).await.unwrap();
+    assert_eq!(read(&books, &day[0]).await, (2, 0));
 }

@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use tower_quota::Window;
-use tower_quota::store::{Held, RedisBooks};
+use tower_quota::store::{Held, RedisBooks, RemoteBooks};
 
 use super::server::RedisServer;
 use super::{books, counter, hold, now, read, settlement};
-use tower_quota::store::RemoteBooks;
 
 #[tokio::test]
 async fn ids_of_odd_bytes_have_counts_and_slots_of_their_own() {
@@ -33,8 +32,7 @@ async fn ids_of_odd_bytes_have_counts_and_slots_of_their_own() {
         let Held::Granted(counts) = hold(&books, sequence, &day).await else { panic!("denied") };
         assert_eq!((counts[0].used, counts[0].held), (0, 1), "{scope:?}");
     }
-    let keys: Vec<Vec<u8>> =
-        redis::cmd("KEYS").arg("*").query_async(&mut server.connection().await).await.unwrap();
+    let keys: Vec<Vec<u8>> = server.ask("KEYS *").await;
     assert_eq!(keys.len(), 2 * odd.len());
     let tags: HashSet<_> = keys.iter().map(|key| hash_tag(key)).collect();
     assert_eq!(tags.len(), odd.len());

@@ -1,23 +1,16 @@
 //! A server that runs out of memory, or would evict what it keeps.
 
-use redis::aio::MultiplexedConnection;
 use tower_quota::Window;
 use tower_quota::store::{RedisBooks, RemoteBooks};
 
 use super::{books, counter, hold, now, read, request, settlement};
-
-async fn configure(connection: &mut MultiplexedConnection, name: &str, value: &str) {
-    let mut command = redis::cmd("CONFIG");
-    command.arg("SET").arg(name).arg(value);
-    command.exec_async(connection).await.unwrap();
-}
 
 #[tokio::test]
 async fn settlements_pass_when_memory_has_run_out() {
     let (server, books, clock) = books().await;
     let day = [counter("ada", Window::Day, now(&clock)).await];
     hold(&books, 1, &day).await;
-    configure(&mut server.connection().await, "maxmemory", "1").await;
+    server.tell("CONFIG SET maxmemory 1").await;
 
     let request = request(&books, 2, &day).await;
     let error = books.reserve(&request).await.unwrap_err();
@@ -33,7 +26,7 @@ async fn settlements_pass_when_memory_has_run_out() {
 async fn a_policy_that_evicts_is_warned_of() {
     let (server, books, _) = books().await;
     assert!(books.warnings().is_empty());
-    configure(&mut server.connection().await, "maxmemory-policy", "volatile-ttl").await;
+    server.tell("CONFIG SET maxmemory-policy volatile-ttl").await;
     let books = RedisBooks::builder(server.url()).connect().await.unwrap();
     assert!(books.warnings()[0].contains("volatile-ttl"));
 }

@@ -44,9 +44,7 @@ fn request(
 async fn on_the_books(server: &RedisServer, counter: &RemoteCounter) -> u64 {
     let start = counter.window.start.as_millis();
     let key = format!("quota:{{ada}}c:{}:{start}", counter.limit.as_str());
-    let mut command = redis::cmd("HGET");
-    command.arg(key).arg("h");
-    command.query_async(&mut server.connection().await).await.unwrap()
+    server.ask(&format!("HGET {key} h")).await
 }
 
 #[tokio::test]
@@ -88,8 +86,6 @@ async fn records_go_when_nothing_can_be_settled_any_more() {
     }
     let start = day.window.start.as_millis();
     let key = format!("quota:{{ada}}h:{}:{start}", day.limit.as_str());
-    let mut command = redis::cmd("ZCARD");
-    command.arg(key);
-    let left: u64 = command.query_async(&mut server.connection().await).await.unwrap();
+    let left: u64 = server.ask(&format!("ZCARD {key}")).await;
     assert_eq!(left, 3);
 }

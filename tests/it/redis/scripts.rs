@@ -9,9 +9,7 @@ use super::{books, counter, hold, now, read, request, settlement};
 
 /// How often a command was executed.
 async fn calls(server: &RedisServer, command: &str) -> u64 {
-    let mut info = redis::cmd("INFO");
-    info.arg("commandstats");
-    let info: InfoDict = info.query_async(&mut server.connection().await).await.unwrap();
+    let info: InfoDict = server.ask("INFO commandstats").await;
     let stats: Option<String> = info.get(&format!("cmdstat_{command}"));
     stats.map_or(0, |stats| {
         let calls = stats.split(',').find_map(|part| part.strip_prefix("calls=")).unwrap();
@@ -27,9 +25,7 @@ async fn a_server_that_forgot_its_scripts_is_sent_them_again_and_only_then() {
     hold(&books, 2, &day).await;
     let before = calls(&server, "eval").await;
 
-    let mut flush = redis::cmd("SCRIPT");
-    flush.arg("FLUSH");
-    flush.exec_async(&mut server.connection().await).await.unwrap();
+    server.tell("SCRIPT FLUSH").await;
     for sequence in 3..6 {
         assert!(matches!(hold(&books, sequence, &day).await, Held::Granted(_)));
     }

@@ -84,8 +84,21 @@ async fn a_change_is_made_once_in_each_slot() {
 async fn a_node_that_forgot_its_scripts_is_sent_them_again() {
     let (server, books, both) = cluster().await;
     hold(&books, 1, &both).await;
-    let mut flush = redis::cmd("SCRIPT");
-    flush.arg("FLUSH");
-    flush.exec_async(&mut server.connection().await).await.unwrap();
+    server.tell("SCRIPT FLUSH").await;
     assert!(matches!(hold(&books, 2, &both).await, Held::Granted(_)));
+}
+
+#[tokio::test]
+async fn a_slot_that_has_moved_is_followed() {
+    let (server, books, both) = cluster().await;
+    let other = RedisServer::start_beside(&server).await;
+    let slot: u16 = server.ask("CLUSTER KEYSLOT {ada}").await;
+    let owner: String = other.ask("CLUSTER MYID").await;
+    for node in [&other, &server] {
+        node.tell(&format!("CLUSTER SETSLOT {slot} NODE {owner}")).await;
+    }
+    assert!(matches!(hold(&books, 1, &both).await, Held::Granted(_)));
+    assert_eq!(counts(&books, &both).await, [(0, 1), (0, 1)]);
+    let keys: Vec<String> = other.ask("KEYS *").await;
+    assert_eq!(keys.len(), 2);
 }
