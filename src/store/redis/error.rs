@@ -1,5 +1,9 @@
 //! What an error of Redis means to a caller.
 
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::error::StoreError;
@@ -18,8 +22,12 @@ pub(super) fn failed(operation: &'static str) -> impl Fn(RedisError) -> StoreErr
 /// Whether the error may pass without anybody changing what is configured.
 fn is_transient(error: &RedisError) -> bool {
     match error.kind() {
-        ErrorKind::Io
-        | ErrorKind::ClusterConnectionNotFound
+        ErrorKind::Io => !matches!(
+            io_kind(error),
+            // A certificate that is not trusted is invalid data, too.
+            Some(io::ErrorKind::InvalidData | io::ErrorKind::PermissionDenied)
+        ),
+        ErrorKind::ClusterConnectionNotFound
         | ErrorKind::MasterNameNotFoundBySentinel
         | ErrorKind::NoValidReplicasFoundBySentinel
         | ErrorKind::Server(
@@ -38,6 +46,11 @@ fn is_transient(error: &RedisError) -> bool {
         }
         _ => matches!(error.code(), Some("OOM" | "MISCONF" | "NOREPLICAS" | "BUSY")),
     }
+}
+
+fn io_kind(error: &RedisError) -> Option<io::ErrorKind> {
+    let source = error.source()?.downcast_ref::<Arc<dyn Error + Send + Sync>>()?;
+    source.downcast_ref::<io::Error>().map(io::Error::kind)
 }
 
 /// Whether the connection must not be used again: it is broken, stuck, or leads to a server that is

@@ -65,6 +65,15 @@ async fn a_server_that_is_not_there_may_be_there_later() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_speak_tls_is_an_error() {
+    let server = RedisServer::start_on_port(&[]);
+    let url = format!("rediss://:{PASSWORD}@127.0.0.1:{}", server.port());
+    let error = RedisBooks::builder(url).connect().await.unwrap_err();
+    assert_eq!(error.operation(), "connect");
+    assert!(!all_of(&error).contains(PASSWORD));
+}
+
+#[tokio::test]
 async fn the_commands_that_are_documented_are_all_that_is_needed() {
     let server = RedisServer::start(&[]);
     let allowed = format!("+{}", COMMANDS.replace(' ', " +"));

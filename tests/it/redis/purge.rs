@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use tower_quota::store::{Held, Lapse, RedisBooks, RemoteBooks, RemoteCounter, RemoteReserve};
-use tower_quota::{ManualClock, Window};
+use tower_quota::store::{
+    Change, Held, Lapse, RedisBooks, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve,
+};
+use tower_quota::{ManualClock, Spent, Window};
 
 use super::server::RedisServer;
-use super::{PATIENCE, books, charges, counter, id, now, read};
+use super::{PATIENCE, books, charges, counter, id, now, read, settlement};
 
 const HOLDS: u64 = 2_500;
 
@@ -88,4 +90,23 @@ async fn records_go_when_nothing_can_be_settled_any_more() {
     let key = format!("quota:{{ada}}h:{}:{start}", day.limit.as_str());
     let left: u64 = server.ask(&format!("ZCARD {key}")).await;
     assert_eq!(left, 3);
+}
+
+#[tokio::test]
+async fn what_was_charged_is_corrected_as_if_all_had_been_purged() {
+    let (_server, books, clock) = books().await;
+    let day = counter("ada", Window::Day, now(&clock)).await;
+    let counters = vec![day.clone()];
+    books.reserve(&request(&clock, 1, &day, 3, Lapse::Charge)).await.unwrap();
+    clock.advance(books.lease().length);
+    let reset = RemoteChange { nonce: 1, sequence: 1, counters, change: Change::Reset };
+    books.change(&reset).await.unwrap();
+
+    books.reserve(&request(&clock, 2, &day, 5, Lapse::Charge)).await.unwrap();
+    clock.advance(books.lease().length);
+    assert_eq!(read(&books, &day).await, (5, 0));
+    let mut nothing = settlement(1, &[day.clone()]);
+    nothing.spent = Spent::Units(0);
+    books.settle(&[nothing]).await.unwrap();
+    assert_eq!(read(&books, &day).await, (2, 0));
 }
