@@ -2,6 +2,7 @@
 //! needs the program `redis-server`.
 
 mod access;
+mod connection;
 mod episodes;
 mod expiry;
 mod keys;

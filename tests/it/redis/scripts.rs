@@ -5,7 +5,7 @@ use tower_quota::Window;
 use tower_quota::store::{Held, RemoteBooks};
 
 use super::server::RedisServer;
-use super::{books, counter, hold, now, read, request, settlement};
+use super::{books, counter, hold, now, read, settlement};
 
 /// How often a command was executed.
 async fn calls(server: &RedisServer, command: &str) -> u64 {
@@ -32,23 +32,4 @@ async fn a_server_that_forgot_its_scripts_is_sent_them_again_and_only_then() {
     assert_eq!(calls(&server, "eval").await, before + 1);
     books.settle(&[settlement(1, &day)]).await.unwrap();
     assert_eq!(read(&books, &day[0]).await, (1, 4));
-}
-
-#[tokio::test]
-async fn a_server_that_comes_back_is_found_again() {
-    let (mut server, books, clock) = books().await;
-    let day = [counter("ada", Window::Day, now(&clock)).await];
-    hold(&books, 1, &day).await;
-    server.kill();
-    let request = request(&books, 2, &day).await;
-    for _ in 0..3 {
-        let error = books.reserve(&request).await.unwrap_err();
-        assert!(error.is_transient());
-    }
-    server.restart();
-    let verdict = books.reserve(&request).await.unwrap();
-    assert!(matches!(verdict.held, Held::Granted(_)));
-    // The server had saved nothing. What was forgotten is settled by changing nothing.
-    books.settle(&[settlement(1, &day)]).await.unwrap();
-    assert_eq!(read(&books, &day[0]).await, (0, 1));
 }

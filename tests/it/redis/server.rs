@@ -119,6 +119,12 @@ impl RedisServer {
         self.process.wait().unwrap();
     }
 
+    /// Sends a signal, as `-STOP`.
+    pub(super) fn signal(&self, signal: &str) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
     /// Starts it again, where it was, with nothing.
     pub(super) fn restart(&mut self) {
         self.process = spawn(&self.directory, &self.options);

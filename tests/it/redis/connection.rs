@@ -1,0 +1,42 @@
+//! Connections that break, or lead to a server that does not answer.
+
+use tower_quota::Window;
+use tower_quota::store::{Held, RemoteBooks};
+
+use super::{books, counter, hold, now, read, request, settlement};
+
+#[tokio::test]
+async fn a_server_that_comes_back_is_found_again() {
+    let (mut server, books, clock) = books().await;
+    let day = [counter("ada", Window::Day, now(&clock)).await];
+    hold(&books, 1, &day).await;
+    server.kill();
+    let request = request(&books, 2, &day).await;
+    for _ in 0..3 {
+        let error = books.reserve(&request).await.unwrap_err();
+        assert!(error.is_transient());
+    }
+    server.restart();
+    let verdict = books.reserve(&request).await.unwrap();
+    assert!(matches!(verdict.held, Held::Granted(_)));
+    // The server had saved nothing. What was forgotten is settled by changing nothing.
+    books.settle(&[settlement(1, &day)]).await.unwrap();
+    assert_eq!(read(&books, &day[0]).await, (0, 1));
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_a_failure_and_what_it_does_later_counts_once() {
+    let (server, books, clock) = books().await;
+    let day = [counter("ada", Window::Day, now(&clock)).await];
+    let request = request(&books, 1, &day).await;
+    server.signal("-STOP");
+    for _ in 0..2 {
+        let error = books.reserve(&request).await.unwrap_err();
+        assert!(error.is_transient());
+    }
+    server.signal("-CONT");
+    // It has been sent once before, and its answer was lost.
+    let verdict = books.reserve(&request).await.unwrap();
+    assert!(matches!(verdict.held, Held::Granted(_)));
+    assert_eq!(read(&books, &day[0]).await, (0, 1));
+}
