@@ -8,6 +8,7 @@ mod expiry;
 mod keys;
 mod memory;
 mod model;
+mod numbers;
 mod purge;
 mod scripts;
 mod sentinel;

@@ -76,7 +76,7 @@ async fn a_credit_of_nothing_makes_no_key() {
         let change = RemoteChange { nonce: 1, sequence, counters: vec![day.clone()], change };
         books.change(&change).await.unwrap();
     }
-    books.settle(&[settlement(9, &[day.clone()])]).await.unwrap();
+    books.settle(&[settlement(9, std::slice::from_ref(&day))]).await.unwrap();
     books.renew(&[Renewal { id: id(9), counters: charges(&[day], 10) }]).await.unwrap();
     assert!(expiries(&server).await.is_empty());
 }
