@@ -40,6 +40,10 @@ mod share;
 mod terms;
 #[cfg(feature = "remote")]
 mod worker;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::fmt;
 use std::sync::Arc;
@@ -60,6 +64,8 @@ pub use redis::{RedisBooks, RedisBooksBuilder};
 pub use request::{Change, Charge, Counter, Reserve, Verdict};
 #[cfg(feature = "remote")]
 pub use terms::RemoteOptions;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteBooks, SqliteBooksBuilder};
 
 use crate::clock::Timestamp;
 use crate::count::Count;

@@ -24,10 +24,14 @@ mod recipe_scenarios;
 mod remote;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod remote_books;
 mod routes;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod servers;
 mod settled_once;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod store_failure;
 mod support;
 #[cfg(feature = "tracing")]

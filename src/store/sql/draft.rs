@@ -1,0 +1,189 @@
+//! One transaction: the rows that it wants are locked and read, changed here, and written.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::Arc;
+
+use super::rows::{CounterRow, Due, HoldRow};
+use crate::clock::Timestamp;
+use crate::store::books::{Lease, RemoteCounter};
+use crate::store::hold::HoldId;
+
+/// How many holds whose lease has ended are marked in one transaction, for each counter. The others
+/// are summed up.
+pub(crate) const MARKED: i64 = 1_000;
+
+/// The key of a counter.
+pub(crate) type Key = Arc<[u8]>;
+
+/// What a transaction is going to need.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// In the order in which they are locked. With the end of its window where the counter is made
+    /// if it is not there.
+    pub(crate) counters: BTreeMap<Key, Option<Timestamp>>,
+    pub(crate) holds: Vec<(Key, HoldId)>,
+    /// The lines of changes, by their nonces.
+    pub(crate) lines: Vec<(Key, u64)>,
+}
+
+impl Wanted {
+    /// A counter, made if it is not there.
+    pub(crate) fn counter(&mut self, counter: &RemoteCounter) -> Key {
+        let key = Key::from(counter.key());
+        self.counters.insert(key.clone(), Some(counter.window.end));
+        key
+    }
+
+    /// A hold, if it is there, and its counter.
+    pub(crate) fn hold(&mut self, counter: &RemoteCounter, id: HoldId) {
+        let key = Key::from(counter.key());
+        self.counters.entry(key.clone()).or_default();
+        self.holds.push((key, id));
+    }
+}
+
+/// The rows of a database, in a transaction.
+pub(crate) trait Rows: Send {
+    /// Locks counters in their order and reads them. Those that are not there are left out.
+    fn counters(
+        &mut self,
+        wanted: &BTreeMap<Key, Option<Timestamp>>,
+    ) -> impl Future<Output = sqlx::Result<Vec<(Key, CounterRow)>>> + Send;
+
+    /// The books' clock.
+    fn now(&mut self) -> impl Future<Output = sqlx::Result<Timestamp>> + Send;
+
+    /// Marks the first [`MARKED`] of the holds of a counter that are due, and gives them.
+    fn mark(
+        &mut self,
+        key: &Key,
+        now: Timestamp,
+    ) -> impl Future<Output = sqlx::Result<Vec<HoldRow>>> + Send;
+
+    /// What is due of a counter, and when the first lease of its unmarked holds ends.
+    fn due(
+        &mut self,
+        key: &Key,
+        now: Timestamp,
+    ) -> impl Future<Output = sqlx::Result<(Due, Option<Timestamp>)>> + Send;
+
+    /// Reads holds. Those that are not there are left out.
+    fn holds(
+        &mut self,
+        wanted: &[(Key, HoldId)],
+    ) -> impl Future<Output = sqlx::Result<Vec<((Key, HoldId), HoldRow)>>> + Send;
+
+    /// Reads the last number that each counter has seen of a line. Those that are not there are left
+    /// out.
+    fn lines(
+        &mut self,
+        wanted: &[(Key, u64)],
+    ) -> impl Future<Output = sqlx::Result<Vec<((Key, u64), u64)>>> + Send;
+
+    /// Writes what has changed.
+    fn write(&mut self, draft: &Draft) -> impl Future<Output = sqlx::Result<()>> + Send;
+}
+
+/// The rows of a transaction as they are going to be.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// The books' clock, read when all was locked.
+    pub(crate) now: Timestamp,
+    pub(crate) lease: Lease,
+    pub(crate) counters: BTreeMap<Key, CounterPage>,
+    pub(crate) holds: HashMap<(Key, HoldId), HoldPage>,
+    pub(crate) lines: HashMap<(Key, u64), LinePage>,
+}
+
+/// A counter in a draft.
+#[derive(Debug, Default)]
+pub(crate) struct CounterPage {
+    pub(crate) row: CounterRow,
+    /// None where the counter is not made.
+    pub(crate) ends_at: Option<Timestamp>,
+    pub(crate) changed: bool,
+}
+
+/// A hold in a draft. One that is not there in the end is deleted.
+#[derive(Debug)]
+pub(crate) struct HoldPage {
+    pub(crate) stored: Option<HoldRow>,
+    pub(crate) row: Option<HoldRow>,
+}
+
+/// A line of changes in a draft.
+#[derive(Debug)]
+pub(crate) struct LinePage {
+    pub(crate) sequence: u64,
+    pub(crate) changed: bool,
+}
+
+impl HoldPage {
+    pub(crate) const NONE: Self = Self { stored: None, row: None };
+}
+
+impl Draft {
+    /// Locks and reads.
+    pub(crate) async fn open(
+        rows: &mut impl Rows,
+        wanted: &Wanted,
+        lease: Lease,
+    ) -> sqlx::Result<Self> {
+        let stored = rows.counters(&wanted.counters).await?;
+        let now = rows.now().await?;
+        let empty = |ends_at: &Option<_>| CounterPage { ends_at: *ends_at, ..Default::default() };
+        let mut counters: BTreeMap<_, _> =
+            wanted.counters.iter().map(|(key, ends_at)| (key.clone(), empty(ends_at))).collect();
+        for (key, row) in stored {
+            if let Some(page) = counters.get_mut(&key) {
+                page.row = row;
+                page.lapse(rows, &key, now).await?;
+            }
+        }
+        let page = |row: HoldRow| HoldPage { stored: Some(row.clone()), row: Some(row) };
+        let holds = rows.holds(&wanted.holds).await?;
+        let holds = holds.into_iter().map(|(name, row)| (name, page(row))).collect();
+        let page = |sequence| LinePage { sequence, changed: false };
+        let lines = rows.lines(&wanted.lines).await?;
+        let lines = lines.into_iter().map(|(line, sequence)| (line, page(sequence))).collect();
+        Ok(Self { now, lease, counters, holds, lines })
+    }
+
+    pub(crate) fn changed_counters(&self) -> impl Iterator<Item = (&Key, &CounterPage)> {
+        self.counters.iter().filter(|(_, page)| page.changed)
+    }
+
+    /// The holds that are new or renewed.
+    pub(crate) fn put_holds(&self) -> impl Iterator<Item = (&(Key, HoldId), &HoldRow)> {
+        let changed = self.holds.iter().filter(|(_, page)| page.stored != page.row);
+        changed.filter_map(|(name, page)| Some((name, page.row.as_ref()?)))
+    }
+
+    /// The holds that have been settled.
+    pub(crate) fn dropped_holds(&self) -> impl Iterator<Item = &(Key, HoldId)> {
+        let dropped = |page: &HoldPage| page.stored.is_some() && page.row.is_none();
+        self.holds.iter().filter(move |(_, page)| dropped(page)).map(|(name, _)| name)
+    }
+
+    pub(crate) fn changed_lines(&self) -> impl Iterator<Item = (&(Key, u64), u64)> {
+        let changed = self.lines.iter().filter(|(_, page)| page.changed);
+        changed.map(|(line, page)| (line, page.sequence))
+    }
+}
+
+impl CounterPage {
+    /// Marks holds whose lease has ended: not more than a transaction should, for that makes no
+    /// difference to what is counted.
+    async fn lapse(&mut self, rows: &mut impl Rows, key: &Key, now: Timestamp) -> sqlx::Result<()> {
+        if !self.row.may_be_due(now) {
+            return Ok(());
+        }
+        for hold in rows.mark(key, now).await? {
+            self.row.mark(&hold);
+        }
+        (self.row.due, self.row.lapse_at) = rows.due(key, now).await?;
+        self.changed = true;
+        Ok(())
+    }
+}

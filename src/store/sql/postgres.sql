@@ -1,0 +1,62 @@
+-- The tables of `PostgresBooks`, as `PostgresBooks::migrate` makes them. `quota_` stands for the
+-- prefix, with the schema before it if one is configured; the schema itself is not made here.
+-- Times are in milliseconds since the Unix epoch. PostgreSQL 12 or newer.
+
+-- A row for each count: of a limit, of whoever it counts for, in a window. Half of each page is left
+-- free, so that an update finds room next to the row and no index has to follow it.
+CREATE TABLE IF NOT EXISTS quota_counter (
+    -- Whose count it is, of which limit, from when on: see `RemoteCounter::key`.
+    key bytea PRIMARY KEY,
+    -- Units that were spent. Those that unmarked holds are charged, whose lease has ended, are to be
+    -- added: until then it may be negative.
+    used bigint NOT NULL,
+    -- Units of unmarked holds.
+    held bigint NOT NULL,
+    -- No unmarked hold's lease ends earlier. NULL if there is no such hold.
+    lapse_at bigint,
+    -- When the window ends.
+    ends_at bigint NOT NULL
+) WITH (
+    fillfactor = 50,
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_cost_delay = 0
+);
+
+-- For the sweep: which windows are over.
+CREATE INDEX IF NOT EXISTS quota_counter_ends_at ON quota_counter (ends_at);
+
+-- A row for each hold and each counter that it is held of, until it is settled. Rows come and go with
+-- the requests: vacuum them early.
+CREATE TABLE IF NOT EXISTS quota_hold (
+    key bytea NOT NULL,
+    -- The hold's id: two unsigned numbers, stored as signed ones of the same bits.
+    nonce bigint NOT NULL,
+    seq bigint NOT NULL,
+    units bigint NOT NULL,
+    -- Whether the units are charged when the lease ends; otherwise they come back.
+    charge boolean NOT NULL,
+    -- When the lease ends.
+    deadline bigint NOT NULL,
+    -- A mark: its lease has ended, and the counter says so.
+    lapsed boolean NOT NULL,
+    PRIMARY KEY (key, nonce, seq)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_insert_scale_factor = 0.02,
+    autovacuum_vacuum_cost_delay = 0
+);
+
+-- Whose lease has ended without a mark.
+CREATE INDEX IF NOT EXISTS quota_hold_live ON quota_hold (key, deadline, charge, units)
+    WHERE NOT lapsed;
+
+-- For the sweep: which records nobody will miss.
+CREATE INDEX IF NOT EXISTS quota_hold_lapsed ON quota_hold (deadline) WHERE lapsed;
+
+-- The last change of each line that a counter has seen, so that none is made twice.
+CREATE TABLE IF NOT EXISTS quota_merged (
+    key bytea NOT NULL,
+    nonce bigint NOT NULL,
+    seq bigint NOT NULL,
+    PRIMARY KEY (key, nonce)
+);

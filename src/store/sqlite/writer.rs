@@ -1,0 +1,86 @@
+//! The one connection of a process that writes to an SQLite file.
+
+use std::sync::Arc;
+
+use sqlx::error::DatabaseError;
+use sqlx::sqlite::SqlitePool;
+use sqlx::{Sqlite, Transaction};
+
+use super::rows::{SqliteRows, Statements};
+use crate::clock::Clock;
+use crate::store::books::Lease;
+use crate::store::sql::error::{Cause, Failure};
+use crate::store::sql::line::{Job, Worker, apply_all};
+use crate::store::sql::sweep::{Cursor, sweep};
+
+/// How many verbs are written in one transaction at most: some milliseconds' worth.
+const TOGETHER: usize = 128;
+
+/// What it takes to write.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) pool: SqlitePool,
+    pub(super) statements: Statements,
+    pub(super) lease: Lease,
+    pub(super) clock: Box<dyn Clock>,
+}
+
+impl Writer {
+    /// Does what stands in line, until nothing does.
+    pub(super) async fn work(self: Arc<Self>, mut worker: Worker) {
+        while let Some(mut jobs) = worker.next(TOGETHER) {
+            match self.write(&mut jobs).await {
+                Ok(()) => jobs.into_iter().for_each(Job::done),
+                Err(error) => {
+                    let failure = failure(error);
+                    for job in jobs {
+                        job.failed(&failure);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn write(&self, jobs: &mut [Box<dyn Job>]) -> sqlx::Result<()> {
+        let mut transaction = self.begin().await?;
+        apply_all(&mut self.rows(&mut transaction), jobs, self.lease).await?;
+        transaction.commit().await
+    }
+
+    pub(super) async fn sweep(&self, cursor: &Cursor, at_most: u32) -> sqlx::Result<u32> {
+        let mut transaction = self.begin().await?;
+        let rows = &mut self.rows(&mut transaction);
+        let deleted = sweep(rows, cursor, self.lease, at_most).await?;
+        transaction.commit().await?;
+        Ok(deleted)
+    }
+
+    /// Locks the file: what is read afterwards stays so until it is written.
+    pub(super) async fn begin(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    fn rows<'a>(&'a self, transaction: &'a mut Transaction<'static, Sqlite>) -> SqliteRows<'a> {
+        SqliteRows { connection: transaction, statements: &self.statements, clock: &*self.clock }
+    }
+}
+
+/// An error of SQLite, and whether it passes.
+pub(super) fn failure(error: sqlx::Error) -> Failure {
+    Failure::new(error, cause)
+}
+
+fn cause(error: &dyn DatabaseError) -> Cause {
+    const ERROR: u32 = 1;
+    const BUSY: u32 = 5;
+    const LOCKED: u32 = 6;
+    const INTERRUPT: u32 = 9;
+    const PROTOCOL: u32 = 15;
+    // The last byte of a code says what it is, the others why.
+    let code = error.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff);
+    match code {
+        Some(BUSY | LOCKED | INTERRUPT | PROTOCOL) => Cause::Passing,
+        Some(ERROR) if error.message().starts_with("no such table") => Cause::NoTables,
+        _ => Cause::Lasting,
+    }
+}

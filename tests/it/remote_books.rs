@@ -1,0 +1,87 @@
+//! What the tests of books outside of the process need, and a model to compare them with.
+
+mod directory;
+mod episodes;
+mod model;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tower_quota::store::{
+    Answer, Change, Counter, HoldId, Lapse, RemoteCharge, RemoteCounter, RemoteReserve, Reserve,
+    Store, Verdict,
+};
+use tower_quota::{
+    Count, Counts, Limit, LimitKey, Plan, Profile, ProfileId, Quotas, StoreError, Timestamp, Window,
+};
+
+pub(crate) use directory::Directory;
+pub(crate) use episodes::check_episodes;
+
+/// How far ahead `not_after` lies in these tests.
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// The counter of `scope`, in the `window` around `now`.
+pub(crate) fn counter(scope: &str, window: Window, now: Timestamp) -> RemoteCounter {
+    let limit = key(window);
+    RemoteCounter { scope: ProfileId::new(scope), limit, window: window.around(now) }
+}
+
+/// Asks for `units` of counters, each with the same ceiling.
+pub(crate) fn ask(
+    sequence: u64,
+    counters: &[RemoteCounter],
+    ceiling: Option<u64>,
+    units: u64,
+    now: Timestamp,
+) -> RemoteReserve {
+    let charge = |counter: &RemoteCounter| RemoteCharge { counter: counter.clone(), ceiling };
+    RemoteReserve {
+        id: HoldId { nonce: u64::MAX, sequence },
+        charges: counters.iter().map(charge).collect(),
+        units,
+        lapse: Lapse::GiveBack,
+        not_after: now.saturating_add(SECOND),
+        patience: 10 * SECOND,
+    }
+}
+
+/// The identity of a limit, as an engine tells it to a store.
+fn key(window: Window) -> Arc<LimitKey> {
+    let spy = Spy::default();
+    let plan = Plan::new("free").feature("remix", [Limit::new(1, window)]);
+    let quotas = Quotas::builder().plan(plan).store(spy.clone()).build().unwrap();
+    drop(quotas.reserve(&Profile::new("spy", "free"), "remix", 1));
+    let key = spy.0.lock().unwrap().take();
+    key.unwrap()
+}
+
+/// Remembers which limit it was asked for.
+#[derive(Clone, Debug, Default)]
+struct Spy(Arc<Mutex<Option<Arc<LimitKey>>>>);
+
+impl Store for Spy {
+    fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
+        let limit = request.charges.first().map(|charge| charge.counter.limit.clone());
+        *self.0.lock().unwrap() = limit;
+        Answer::Ready(Ok(Verdict::Denied(Counts::new())))
+    }
+
+    fn read(
+        &self,
+        _scope: &ProfileId,
+        _counters: &[Counter<'_>],
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        Answer::Ready(Ok(Vec::new()))
+    }
+
+    fn change(
+        &self,
+        _scope: &ProfileId,
+        _counters: &[Counter<'_>],
+        _change: Change,
+        _now: Timestamp,
+    ) -> Answer<Result<(), StoreError>> {
+        Answer::Ready(Ok(()))
+    }
+}
