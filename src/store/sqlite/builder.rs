@@ -22,6 +22,9 @@ use crate::store::sql::tables::{PREFIX, Tables};
 /// How long a locked file is waited for, unless somebody says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long opening a connection may take, apart from locks.
+const OPENING: Duration = Duration::from_secs(5);
+
 /// How many calls can read at once.
 const READERS: u32 = 4;
 
@@ -126,7 +129,7 @@ async fn open(path: PathBuf, timeout: Duration) -> Result<(SqlitePool, SqlitePoo
             .test_before_acquire(false)
             .max_lifetime(None)
             .idle_timeout(None)
-            .acquire_timeout(timeout)
+            .acquire_timeout(timeout.saturating_add(OPENING))
     };
     let fail = |error| failure(error).of("connect");
     let writer = pool(1).connect_with(options.clone()).await.map_err(fail)?;

@@ -50,10 +50,9 @@ impl Model {
         let key = counter.key();
         let mut count = Count::unused(counter.window);
         count.used = self.used.get(&key).copied().unwrap_or(0);
-        for hold in self.holds.iter().filter(|((of, _), _)| *of == key).map(|(_, hold)| hold) {
-            if hold.lapsed {
-                continue;
-            } else if now < hold.deadline {
+        let unseen = |((of, _), hold): &(&Name, &Hold)| *of == key && !hold.lapsed;
+        for (_, hold) in self.holds.iter().filter(unseen) {
+            if now < hold.deadline {
                 count.held += hold.units;
             } else if hold.lapse == Lapse::Charge {
                 count.used = capped(count.used.saturating_add(hold.units));

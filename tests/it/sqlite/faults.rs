@@ -24,7 +24,8 @@ fn options(directory: &Directory) -> SqliteConnectOptions {
 #[tokio::test]
 async fn a_file_that_another_keeps_locked_is_a_failure_that_passes() {
     let directory = Directory::new();
-    let (_, clock) = books(&directory).await;
+    // Kept open: closing the last connection locks the file for a moment.
+    let (_open, clock) = books(&directory).await;
     let builder = SqliteBooks::builder(directory.path().join("quota.db")).clock(clock.clone());
     let books = builder.timeout(Duration::from_millis(1)).connect().await.unwrap();
     let remix = [counter("7", Window::Day, clock.now())];
