@@ -31,6 +31,8 @@ mod offset;
 mod remote;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod request;
 #[cfg(feature = "remote")]
 mod settler;
@@ -61,6 +63,8 @@ pub use memory::MemoryStore;
 pub use remote::Remote;
 #[cfg(feature = "redis")]
 pub use redis::{RedisBooks, RedisBooksBuilder};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresBooks, PostgresBooksBuilder};
 pub use request::{Change, Charge, Counter, Reserve, Verdict};
 #[cfg(feature = "remote")]
 pub use terms::RemoteOptions;

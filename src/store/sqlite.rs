@@ -17,9 +17,9 @@ use super::books::{
 };
 use super::hold::HoldId;
 use super::sql::line::{Ask, Line};
-use super::sql::read::counts;
+use super::sql::read::Found;
 use super::sql::sweep::Cursor;
-use super::sql::verbs::{Verb, check_open};
+use super::sql::verbs::Verb;
 use crate::clock::Timestamp;
 use crate::count::Count;
 use crate::error::StoreError;
@@ -89,10 +89,10 @@ impl SqliteBooks {
         answer.await.unwrap_or_else(cut_short)
     }
 
-    async fn read_one(&self, counter: &RemoteCounter, now: Timestamp) -> sqlx::Result<Vec<Count>> {
+    async fn find(&self, counter: &RemoteCounter, now: Timestamp) -> sqlx::Result<Found> {
         let select = query(self.read.clone()).bind(now.as_millis()).bind(counter.key());
-        let row = select.fetch_optional(&self.readers).await?;
-        counts(std::slice::from_ref(counter), row.as_slice())
+        let row = select.fetch_one(&self.readers).await?;
+        Found::new(std::slice::from_ref(&row))
     }
 }
 
@@ -123,9 +123,9 @@ impl RemoteBooks for SqliteBooks {
         let now = self.writer.clock.now();
         let mut counts = Vec::new();
         for counter in counters {
-            check_open(counter, self.writer.lease, now)?;
-            let count = self.read_one(counter, now).await;
-            counts.extend(count.map_err(|error| failure(error).of("count"))?);
+            let found =
+                self.find(counter, now).await.map_err(|error| failure(error).of("count"))?;
+            counts.extend(found.counts(std::slice::from_ref(counter), self.writer.lease)?);
         }
         Ok(counts)
     }

@@ -150,6 +150,14 @@ impl Draft {
         Ok(Self { now, lease, counters, holds, lines })
     }
 
+    /// Whether there is nothing to write.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_clean(&self) -> bool {
+        self.changed_counters().next().is_none()
+            && self.put_holds().next().is_none()
+            && self.dropped_holds().next().is_none()
+    }
+
     pub(crate) fn changed_counters(&self) -> impl Iterator<Item = (&Key, &CounterPage)> {
         self.counters.iter().filter(|(_, page)| page.changed)
     }

@@ -69,12 +69,12 @@ impl<V: Verb> Job for Ask<V> {
     }
 }
 
-/// Wants and does all jobs, and writes what has changed.
+/// Does jobs. What has changed is to be written.
 pub(crate) async fn apply_all(
     rows: &mut impl Rows,
     jobs: &mut [Box<dyn Job>],
     lease: Lease,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<Draft> {
     let mut wanted = Wanted::default();
     for job in &*jobs {
         job.want(&mut wanted);
@@ -83,7 +83,7 @@ pub(crate) async fn apply_all(
     for job in jobs {
         job.apply(&mut draft);
     }
-    rows.write(&draft).await
+    Ok(draft)
 }
 
 /// Jobs in the order in which they came. At most one worker takes from them.

@@ -1,6 +1,6 @@
 -- The tables of `PostgresBooks`, as `PostgresBooks::migrate` makes them. `quota_` stands for the
 -- prefix, with the schema before it if one is configured; the schema itself is not made here.
--- Times are in milliseconds since the Unix epoch. PostgreSQL 12 or newer.
+-- Times are in milliseconds since the Unix epoch. PostgreSQL 13 or newer.
 
 -- A row for each count: of a limit, of whoever it counts for, in a window. Half of each page is left
 -- free, so that an update finds room next to the row and no index has to follow it.

@@ -4,27 +4,53 @@ use std::collections::HashMap;
 
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use super::decode::{counter, due, key};
+use super::decode::{counter, due, instant};
+use super::rows::CounterRow;
+use super::verbs::check_open;
+use crate::clock::Timestamp;
 use crate::count::Count;
-use crate::store::books::RemoteCounter;
+use crate::error::StoreError;
+use crate::store::books::{Lease, RemoteCounter};
 
-/// The counts of counters, in their order, from the rows of those that are there.
-pub(crate) fn counts<'r, R>(counters: &[RemoteCounter], rows: &'r [R]) -> sqlx::Result<Vec<Count>>
-where
-    R: Row,
-    &'static str: ColumnIndex<R>,
-    &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
-    i64: Decode<'r, R::Database> + Type<R::Database>,
-{
-    let mut found = HashMap::new();
-    for row in rows {
-        let mut counter = counter(row)?;
-        counter.due = due(row)?;
-        found.insert(key(row)?, counter);
+/// Counters that were read, those of them that are there.
+#[derive(Debug)]
+pub(crate) struct Found {
+    now: Timestamp,
+    rows: HashMap<Vec<u8>, CounterRow>,
+}
+
+impl Found {
+    /// What the rows of [`READ`](super::statements::READ) say.
+    pub(crate) fn new<'r, R>(found: &'r [R]) -> sqlx::Result<Self>
+    where
+        R: Row,
+        &'static str: ColumnIndex<R>,
+        &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
+        i64: Decode<'r, R::Database> + Type<R::Database>,
+    {
+        let (mut now, mut rows) = (None, HashMap::new());
+        for row in found {
+            now = instant(row, "now")?;
+            if let Some(key) = row.try_get::<Option<&[u8]>, _>("key")? {
+                rows.insert(key.to_vec(), CounterRow { due: due(row)?, ..counter(row)? });
+            }
+        }
+        let now = now.ok_or(sqlx::Error::RowNotFound)?;
+        Ok(Self { now, rows })
     }
-    let count = |counter: &RemoteCounter| {
-        let unused = Count::unused(counter.window);
-        found.get(counter.key().as_slice()).map_or(unused, |row| row.count(counter.window))
-    };
-    Ok(counters.iter().map(count).collect())
+
+    /// The counts of counters, in their order.
+    pub(crate) fn counts(
+        &self,
+        counters: &[RemoteCounter],
+        lease: Lease,
+    ) -> Result<Vec<Count>, StoreError> {
+        let count = |counter: &RemoteCounter| {
+            check_open(counter, lease, self.now)?;
+            let row = self.rows.get(&counter.key());
+            let unused = Count::unused(counter.window);
+            Ok(row.map_or(unused, |row| row.count(counter.window)))
+        };
+        counters.iter().map(count).collect()
+    }
 }

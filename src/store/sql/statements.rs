@@ -20,15 +20,26 @@ pub(crate) const DUE: &str = "
             WHERE key = $1 AND NOT lapsed AND deadline <= $2 AND charge) AS charged,
         (SELECT min(deadline) FROM {hold} WHERE key = $1 AND NOT lapsed) AS lapse_at";
 
-/// Reads counters with what is due, without a lock. Now; the condition names them.
+/// Reads counters with what is due, without a lock, and the books' clock also where there is none.
+/// `{now}` says the time; the condition names the counters.
 pub(crate) const READ: &str = "
-    SELECT key, used, held, lapse_at,
-        CASE WHEN lapse_at <= $1 THEN (
+    SELECT t.now, key, used, held, lapse_at,
+        CASE WHEN lapse_at <= t.now THEN (
             SELECT CAST(coalesce(sum(units), 0) AS bigint) FROM {hold} h
-            WHERE h.key = c.key AND NOT lapsed AND deadline <= $1 AND NOT charge
+            WHERE h.key = c.key AND NOT lapsed AND deadline <= t.now AND NOT charge
         ) ELSE 0 END AS back,
-        CASE WHEN lapse_at <= $1 THEN (
+        CASE WHEN lapse_at <= t.now THEN (
             SELECT CAST(coalesce(sum(units), 0) AS bigint) FROM {hold} h
-            WHERE h.key = c.key AND NOT lapsed AND deadline <= $1 AND charge
+            WHERE h.key = c.key AND NOT lapsed AND deadline <= t.now AND charge
         ) ELSE 0 END AS charged
-    FROM {counter} c WHERE ";
+    FROM (SELECT {now} AS now) t LEFT JOIN {counter} c ON ";
+
+/// Finds counters whose windows are over and that nobody will miss. Since when; at most.
+pub(crate) const CLOSED: &str = "
+    SELECT key FROM {counter} c WHERE ends_at <= $1 AND NOT EXISTS (
+        SELECT 1 FROM {hold} h WHERE h.key = c.key AND h.deadline > $1
+    ) LIMIT $2";
+
+/// Looks through counters in the order of their keys. After which; at most.
+pub(crate) const AFTER: &str =
+    "SELECT key, lapse_at FROM {counter} WHERE key > $1 ORDER BY key LIMIT $2";

@@ -97,7 +97,7 @@ impl SqliteBooksBuilder {
         };
         Ok(SqliteBooks {
             readers,
-            read: tables.name_in(&format!("{READ} key = $2")),
+            read: tables.name_in(&format!("{} key = $2", READ.replace("{now}", "$1"))),
             schema: tables.define(include_str!("../sql/sqlite.sql")),
             writer: Arc::new(Writer {
                 pool: writer,

@@ -11,7 +11,7 @@ use crate::store::hold::HoldId;
 use crate::store::sql::decode::{counter, due, hold, instant, key};
 use crate::store::sql::draft::{Draft, Key, MARKED, Rows};
 use crate::store::sql::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
-use crate::store::sql::statements::{DUE, MARK};
+use crate::store::sql::statements::{AFTER, CLOSED, DUE, MARK};
 use crate::store::sql::sweep::SweptRows;
 use crate::store::sql::tables::Tables;
 
@@ -62,14 +62,8 @@ impl Statements {
                 "INSERT INTO {merged} (key, nonce, seq) VALUES ($1, $2, $3)
                 ON CONFLICT (key, nonce) DO UPDATE SET seq = excluded.seq",
             ),
-            closed: named(
-                "SELECT key FROM {counter} c WHERE ends_at <= $1 AND NOT EXISTS (
-                    SELECT 1 FROM {hold} h WHERE h.key = c.key AND h.deadline > $1
-                ) LIMIT $2",
-            ),
-            after: named(
-                "SELECT key, lapse_at FROM {counter} WHERE key > $1 ORDER BY key LIMIT $2",
-            ),
+            closed: named(CLOSED),
+            after: named(AFTER),
             drop_marked: named(
                 "DELETE FROM {hold} WHERE (key, nonce, seq) IN (
                     SELECT key, nonce, seq FROM {hold} WHERE lapsed AND deadline <= $1

@@ -9,6 +9,7 @@ use sqlx::{Sqlite, Transaction};
 use super::rows::{SqliteRows, Statements};
 use crate::clock::Clock;
 use crate::store::books::Lease;
+use crate::store::sql::draft::Rows;
 use crate::store::sql::error::{Cause, Failure};
 use crate::store::sql::line::{Job, Worker, apply_all};
 use crate::store::sql::sweep::{Cursor, sweep};
@@ -43,7 +44,9 @@ impl Writer {
 
     async fn write(&self, jobs: &mut [Box<dyn Job>]) -> sqlx::Result<()> {
         let mut transaction = self.begin().await?;
-        apply_all(&mut self.rows(&mut transaction), jobs, self.lease).await?;
+        let rows = &mut self.rows(&mut transaction);
+        let draft = apply_all(rows, jobs, self.lease).await?;
+        rows.write(&draft).await?;
         transaction.commit().await
     }
 

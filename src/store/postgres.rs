@@ -1,0 +1,174 @@
+//! Books in a PostgreSQL database.
+
+mod builder;
+mod reserve_one;
+mod rows;
+mod session;
+mod statements;
+
+use std::fmt;
+
+use sqlx::postgres::PgPool;
+use sqlx::{AssertSqlSafe, Executor, query, query_scalar};
+
+use super::books::{
+    Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement,
+    RemoteVerdict, Renewal,
+};
+use super::hold::HoldId;
+use super::sql::line::{Ask, Job};
+use super::sql::read::Found;
+use super::sql::sweep::Cursor;
+use super::sql::tables::Tables;
+use super::sql::verbs::Verb;
+use crate::clock::Timestamp;
+use crate::count::Count;
+use crate::error::StoreError;
+pub use builder::PostgresBooksBuilder;
+use builder::Source;
+use session::{Session, failure};
+
+/// Books in a PostgreSQL database, which many processes share.
+///
+/// To hold units of one counter takes one statement, to hold those of several a transaction. Rows
+/// are locked in one order, counters by their keys and then holds, so that no two transactions
+/// wait for each other. The time is the server's.
+///
+/// [`migrate`](Self::migrate) makes the tables; nothing else does.
+///
+/// ```no_run
+/// use tower_quota::store::PostgresBooks;
+///
+/// # async fn open() -> Result<(), tower_quota::StoreError> {
+/// let books = PostgresBooks::builder("postgres://app:secret@db/app").connect().await?;
+/// books.migrate().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The tables:
+///
+/// ```sql
+#[doc = include_str!("sql/postgres.sql")]
+/// ```
+pub struct PostgresBooks {
+    session: Session,
+    tables: Tables,
+    cursor: Cursor,
+}
+
+/// Held while tables are made: making one twice at once fails, even if it says `IF NOT EXISTS`. A
+/// number that nothing else is likely to lock.
+const MIGRATION: i64 = 0x746f_7765_7271_7461;
+
+impl PostgresBooks {
+    /// Books in the database at `url`: `postgres://user:password@host/database`, with the parameters
+    /// that `libpq` knows.
+    pub fn builder(url: impl Into<String>) -> PostgresBooksBuilder {
+        PostgresBooksBuilder::new(Source::Url(url.into()))
+    }
+
+    /// Books that use connections of `pool`.
+    pub fn from_pool(pool: PgPool) -> PostgresBooksBuilder {
+        PostgresBooksBuilder::new(Source::Pool(pool))
+    }
+
+    /// Makes the tables that are not there yet. Many processes may do so at once.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.make_tables().await.map_err(|error| failure(error).of("migrate"))
+    }
+
+    async fn make_tables(&self) -> sqlx::Result<()> {
+        let begin = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
+        let mut transaction = self.session.pool.begin_with(begin).await?;
+        query("SELECT pg_advisory_xact_lock($1)")
+            .bind(MIGRATION)
+            .execute(&mut *transaction)
+            .await?;
+        if let Some(schema) = self.tables.schema() {
+            let into = AssertSqlSafe(format!("SET LOCAL search_path TO \"{schema}\""));
+            transaction.execute(sqlx::raw_sql(into)).await?;
+        }
+        let definitions = self.tables.define(include_str!("sql/postgres.sql"));
+        transaction.execute(sqlx::raw_sql(definitions)).await?;
+        transaction.commit().await
+    }
+
+    /// Does a verb in a transaction of its own.
+    async fn execute<V: Verb + 'static>(&self, verb: V) -> Result<V::Answer, StoreError> {
+        let (ask, answer) = Ask::new(verb);
+        let mut jobs: [Box<dyn Job>; 1] = [Box::new(ask)];
+        let written = self.session.write(&mut jobs).await.map_err(failure);
+        for job in jobs {
+            match &written {
+                Ok(()) => job.done(),
+                Err(failure) => job.failed(failure),
+            }
+        }
+        let unanswered = |_| Err(StoreError::transient(V::NAME, "there was no answer"));
+        answer.await.unwrap_or_else(unanswered)
+    }
+
+    async fn find(&self, counters: &[RemoteCounter]) -> sqlx::Result<Found> {
+        let keys: Vec<_> = counters.iter().map(RemoteCounter::key).collect();
+        let now = self.session.clock.as_ref().map(|clock| clock.now().as_millis());
+        let select = query(self.session.statements.read.clone()).bind(now).bind(keys);
+        Found::new(&select.fetch_all(&self.session.pool).await?)
+    }
+}
+
+impl fmt::Debug for PostgresBooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresBooks")
+            .field("tables", &self.tables)
+            .field("lease", &self.session.lease)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RemoteBooks for PostgresBooks {
+    fn lease(&self) -> Lease {
+        self.session.lease
+    }
+
+    async fn reserve(&self, request: &RemoteReserve) -> Result<RemoteVerdict, StoreError> {
+        if let [charge] = &*request.charges {
+            let verdict = self.session.reserve_one(request, charge).await;
+            if let Some(verdict) = verdict.map_err(|error| failure(error).of("reserve"))? {
+                return Ok(verdict);
+            }
+        }
+        self.execute(request.clone()).await
+    }
+
+    async fn settle(&self, batch: &[RemoteSettlement]) -> Result<Vec<HoldId>, StoreError> {
+        self.execute(batch.to_vec()).await
+    }
+
+    async fn renew(&self, batch: &[Renewal]) -> Result<(), StoreError> {
+        self.execute(batch.to_vec()).await
+    }
+
+    async fn read(&self, counters: &[RemoteCounter]) -> Result<Vec<Count>, StoreError> {
+        let found = self.find(counters).await.map_err(|error| failure(error).of("count"))?;
+        found.counts(counters, self.session.lease)
+    }
+
+    async fn change(&self, change: &RemoteChange) -> Result<(), StoreError> {
+        self.execute(change.clone()).await
+    }
+
+    async fn time(&self) -> Result<Timestamp, StoreError> {
+        if let Some(clock) = &self.session.clock {
+            return Ok(clock.now());
+        }
+        let select = query_scalar(self.session.statements.time.clone());
+        let now = select.fetch_one(&self.session.pool).await;
+        now.map(Timestamp::from_millis).map_err(|error| failure(error).of("tell the time"))
+    }
+
+    async fn sweep(&self, at_most: u32) -> Result<u32, StoreError> {
+        let swept = self.session.sweep(&self.cursor, at_most).await;
+        swept.map_err(|error| failure(error).of("sweep"))
+    }
+}

@@ -1,0 +1,56 @@
+//! The short way: one statement that holds units of one counter.
+
+use std::time::Duration;
+
+use sqlx::query;
+
+use super::session::Session;
+use crate::clock::Timestamp;
+use crate::count::Counts;
+use crate::store::books::{Held, Lapse, MAX_COUNT, RemoteCharge, RemoteReserve, RemoteVerdict};
+use crate::store::sql::decode::{counter, instant};
+use crate::store::sql::rows::{to_bits, to_count};
+
+impl Session {
+    /// Holds units of one counter that is there, has room and has nothing due. Otherwise, or if the
+    /// hold is there already, it does nothing and gives nothing.
+    pub(super) async fn reserve_one(
+        &self,
+        request: &RemoteReserve,
+        charge: &RemoteCharge,
+    ) -> sqlx::Result<Option<RemoteVerdict>> {
+        let window = charge.counter.window;
+        let reserve = query(self.statements.reserve_one.clone())
+            .bind(charge.counter.key())
+            .bind(self.clock.as_ref().map(|clock| clock.now().as_millis()))
+            .bind(to_count(request.units))
+            .bind(millis(self.lease.length))
+            .bind(to_count(MAX_COUNT))
+            .bind(charge.ceiling.map(to_count))
+            .bind(request.not_after.as_millis())
+            .bind(millis(request.patience))
+            .bind(window.end.saturating_add(self.lease.keep).as_millis())
+            .bind(to_bits(request.id.nonce))
+            .bind(to_bits(request.id.sequence))
+            .bind(request.lapse == Lapse::Charge);
+        let row = match reserve.fetch_optional(&self.pool).await {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ok(None),
+            // The same id again.
+            Err(error) if is_repeated(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let now = instant(&row, "now")?.unwrap_or(Timestamp::MAX);
+        let held = Held::Granted(Counts::from_slice(&[counter(&row)?.count(window)]));
+        Ok(Some(RemoteVerdict { held, now }))
+    }
+}
+
+fn is_repeated(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+/// As far as it can be added to an instant.
+fn millis(duration: Duration) -> i64 {
+    Timestamp::from_millis(0).saturating_add(duration).as_millis()
+}

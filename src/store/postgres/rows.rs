@@ -1,0 +1,199 @@
+//! The rows of a PostgreSQL database, in a transaction.
+
+use std::collections::BTreeMap;
+
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Executor, Row, SqlStr, query, query_scalar};
+
+use super::statements::Statements;
+use crate::clock::{Clock, Timestamp};
+use crate::store::books::Lapse;
+use crate::store::hold::HoldId;
+use crate::store::sql::decode::{counter, due, hold, instant, key};
+use crate::store::sql::draft::{Draft, Key, MARKED, Rows};
+use crate::store::sql::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
+use crate::store::sql::sweep::SweptRows;
+
+/// A transaction.
+#[derive(Debug)]
+pub(super) struct PostgresRows<'a> {
+    pub(super) connection: &'a mut PgConnection,
+    pub(super) statements: &'a Statements,
+    /// Begins the transaction.
+    pub(super) begin: &'a SqlStr,
+    pub(super) clock: Option<&'a dyn Clock>,
+    /// The server's clock, read after the last lock.
+    pub(super) locked_at: Option<Timestamp>,
+}
+
+impl PostgresRows<'_> {
+    async fn lock(&mut self, keys: &[&[u8]]) -> sqlx::Result<Vec<(Key, CounterRow)>> {
+        let select = query(self.statements.lock.clone()).bind(keys);
+        let rows = select.fetch_all(&mut *self.connection).await?;
+        self.locked_at = rows.last().map(|row| instant(row, "now")).transpose()?.flatten();
+        rows.iter().map(|row| Ok((key(row)?, counter(row)?))).collect()
+    }
+
+    /// Makes counters. Whoever makes some waits for others who do, and must not have locked anything
+    /// meanwhile: so the transaction begins again.
+    async fn make(&mut self, keys: &[&[u8]], ends: &[i64]) -> sqlx::Result<()> {
+        let again = sqlx::AssertSqlSafe(format!("ROLLBACK; {}", self.begin.as_str()));
+        self.connection.execute(sqlx::raw_sql(again)).await?;
+        let insert = query(self.statements.make.clone()).bind(keys).bind(ends);
+        insert.execute(&mut *self.connection).await?;
+        Ok(())
+    }
+}
+
+impl Rows for PostgresRows<'_> {
+    async fn counters(
+        &mut self,
+        wanted: &BTreeMap<Key, Option<Timestamp>>,
+    ) -> sqlx::Result<Vec<(Key, CounterRow)>> {
+        let keys: Vec<&[u8]> = wanted.keys().map(|key| &**key).collect();
+        let found = self.lock(&keys).await?;
+        let is_there = |key: &Key| found.iter().any(|(other, _)| other == key);
+        let missing = wanted.iter().filter(|(key, _)| !is_there(key));
+        let (made, ends): (Vec<&[u8]>, Vec<i64>) =
+            missing.filter_map(|(key, end)| Some((&**key, (*end)?.as_millis()))).unzip();
+        if made.is_empty() {
+            return Ok(found);
+        }
+        self.make(&made, &ends).await?;
+        self.lock(&keys).await
+    }
+
+    async fn now(&mut self) -> sqlx::Result<Timestamp> {
+        if let Some(clock) = self.clock {
+            return Ok(clock.now());
+        }
+        if let Some(locked_at) = self.locked_at {
+            return Ok(locked_at);
+        }
+        let select = query_scalar(self.statements.time.clone());
+        Ok(Timestamp::from_millis(select.fetch_one(&mut *self.connection).await?))
+    }
+
+    async fn mark(&mut self, key: &Key, now: Timestamp) -> sqlx::Result<Vec<HoldRow>> {
+        let update =
+            query(self.statements.mark.clone()).bind(&**key).bind(now.as_millis()).bind(MARKED);
+        update.fetch_all(&mut *self.connection).await?.iter().map(hold).collect()
+    }
+
+    async fn due(&mut self, key: &Key, now: Timestamp) -> sqlx::Result<(Due, Option<Timestamp>)> {
+        let select = query(self.statements.due.clone()).bind(&**key).bind(now.as_millis());
+        let row = select.fetch_one(&mut *self.connection).await?;
+        Ok((due(&row)?, instant(&row, "lapse_at")?))
+    }
+
+    async fn holds(
+        &mut self,
+        wanted: &[(Key, HoldId)],
+    ) -> sqlx::Result<Vec<((Key, HoldId), HoldRow)>> {
+        let select = bind_names(query(self.statements.holds.clone()), wanted.iter());
+        let rows = select.fetch_all(&mut *self.connection).await?;
+        rows.iter().map(|row| Ok((name(row)?, hold(row)?))).collect()
+    }
+
+    async fn lines(&mut self, wanted: &[(Key, u64)]) -> sqlx::Result<Vec<((Key, u64), u64)>> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (keys, nonces): (Vec<&[u8]>, Vec<i64>) =
+            wanted.iter().map(|(key, nonce)| (&**key, to_bits(*nonce))).unzip();
+        let select = query(self.statements.lines.clone()).bind(keys).bind(nonces);
+        let rows = select.fetch_all(&mut *self.connection).await?;
+        let line = |row| {
+            let HoldId { nonce, sequence } = id(row)?;
+            Ok(((key(row)?, nonce), sequence))
+        };
+        rows.iter().map(line).collect()
+    }
+
+    async fn write(&mut self, draft: &Draft) -> sqlx::Result<()> {
+        let counters: Vec<_> = draft.changed_counters().collect();
+        let held: Vec<_> = draft.put_holds().collect();
+        let write = query(self.statements.write.clone())
+            .bind(column(&counters, |(key, _)| &***key))
+            .bind(column(&counters, |(_, page)| page.row.used))
+            .bind(column(&counters, |(_, page)| page.row.held))
+            .bind(column(&counters, |(_, page)| page.row.lapse_at.map(Timestamp::as_millis)));
+        let write = bind_names(write, draft.dropped_holds());
+        let write = bind_names(write, held.iter().map(|(name, _)| *name))
+            .bind(column(&held, |(_, row)| row.units))
+            .bind(column(&held, |(_, row)| row.lapse == Lapse::Charge))
+            .bind(column(&held, |(_, row)| row.deadline.as_millis()));
+        write.execute(&mut *self.connection).await?;
+        let lines: Vec<_> = draft.changed_lines().collect();
+        if !lines.is_empty() {
+            let put = query(self.statements.put_lines.clone())
+                .bind(column(&lines, |((key, _), _)| &**key))
+                .bind(column(&lines, |((_, nonce), _)| to_bits(*nonce)))
+                .bind(column(&lines, |(_, sequence)| to_bits(*sequence)));
+            put.execute(&mut *self.connection).await?;
+        }
+        Ok(())
+    }
+}
+
+impl SweptRows for PostgresRows<'_> {
+    async fn closed(&mut self, before: Timestamp, at_most: u32) -> sqlx::Result<Vec<Key>> {
+        let select =
+            query(self.statements.closed.clone()).bind(before.as_millis()).bind(i64::from(at_most));
+        select.fetch_all(&mut *self.connection).await?.iter().map(key).collect()
+    }
+
+    async fn after(
+        &mut self,
+        last: &Key,
+        at_most: u32,
+    ) -> sqlx::Result<Vec<(Key, Option<Timestamp>)>> {
+        let select = query(self.statements.after.clone()).bind(&**last).bind(i64::from(at_most));
+        let rows = select.fetch_all(&mut *self.connection).await?;
+        rows.iter().map(|row| Ok((key(row)?, instant(row, "lapse_at")?))).collect()
+    }
+
+    async fn drop_marked(&mut self, before: Timestamp, at_most: u32) -> sqlx::Result<u32> {
+        let delete = query(self.statements.drop_marked.clone())
+            .bind(before.as_millis())
+            .bind(i64::from(at_most));
+        let deleted = delete.execute(&mut *self.connection).await?.rows_affected();
+        Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
+    }
+
+    async fn drop_counters(&mut self, keys: &[Key], before: Timestamp) -> sqlx::Result<u32> {
+        let delete = query_scalar::<_, i64>(self.statements.drop_counters.clone())
+            .bind(column(keys, |key| &**key))
+            .bind(before.as_millis());
+        let deleted = delete.fetch_one(&mut *self.connection).await?;
+        Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
+    }
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+/// Binds the keys, nonces and numbers of holds.
+fn bind_names<'q, 'a>(
+    query: Query<'q>,
+    names: impl Iterator<Item = &'a (Key, HoldId)>,
+) -> Query<'q> {
+    let names: Vec<_> = names.collect();
+    query
+        .bind(column(&names, |(key, _)| &**key))
+        .bind(column(&names, |(_, id)| to_bits(id.nonce)))
+        .bind(column(&names, |(_, id)| to_bits(id.sequence)))
+}
+
+/// One column of rows.
+fn column<'a, T, C>(rows: &'a [T], of: impl Fn(&'a T) -> C) -> Vec<C> {
+    rows.iter().map(of).collect()
+}
+
+fn id(row: &PgRow) -> sqlx::Result<HoldId> {
+    let (nonce, sequence) = (from_bits(row.try_get("nonce")?), from_bits(row.try_get("seq")?));
+    Ok(HoldId { nonce, sequence })
+}
+
+fn name(row: &PgRow) -> sqlx::Result<(Key, HoldId)> {
+    Ok((key(row)?, id(row)?))
+}

@@ -1,0 +1,145 @@
+//! The statements, with the tables' names in them. Rows are given as one array for each column.
+
+use sqlx::SqlStr;
+
+use crate::store::sql::statements::{AFTER, CLOSED, DUE, MARK, READ};
+use crate::store::sql::tables::Tables;
+
+/// The server's clock, in milliseconds: of this moment, not of the transaction's beginning.
+const CLOCK: &str = "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)";
+
+/// All statements.
+#[derive(Debug)]
+pub(super) struct Statements {
+    pub(super) time: SqlStr,
+    pub(super) read: SqlStr,
+    pub(super) reserve_one: SqlStr,
+    pub(super) make: SqlStr,
+    pub(super) lock: SqlStr,
+    pub(super) mark: SqlStr,
+    pub(super) due: SqlStr,
+    pub(super) holds: SqlStr,
+    pub(super) lines: SqlStr,
+    pub(super) write: SqlStr,
+    pub(super) put_lines: SqlStr,
+    pub(super) closed: SqlStr,
+    pub(super) after: SqlStr,
+    pub(super) drop_marked: SqlStr,
+    pub(super) drop_counters: SqlStr,
+}
+
+impl Statements {
+    pub(super) fn new(tables: &Tables) -> Self {
+        let named = |statement: &str| tables.name_in(&statement.replace("{clock}", CLOCK));
+        let now = "coalesce($1, {clock})";
+        Self {
+            time: named("SELECT {clock}"),
+            read: named(&format!("{} key = ANY ($2)", READ.replace("{now}", now))),
+            reserve_one: named(RESERVE_ONE),
+            make: named(MAKE),
+            lock: named(LOCK),
+            mark: named(MARK),
+            due: named(DUE),
+            holds: named(HOLDS),
+            lines: named(LINES),
+            write: named(WRITE),
+            put_lines: named(PUT_LINES),
+            closed: named(CLOSED),
+            after: named(AFTER),
+            drop_marked: named(DROP_MARKED),
+            drop_counters: named(DROP_COUNTERS),
+        }
+    }
+}
+
+/// Holds units of a counter that is there, has room, and has nothing due: the counter's lock first,
+/// then the clock, then the hold. If any of that is not so, nothing is written and no row comes back.
+/// The clock may be told: null means the server's.
+const RESERVE_ONE: &str = "
+    WITH locked AS MATERIALIZED (
+        SELECT key, used, held, lapse_at FROM {counter} WHERE key = $1 FOR UPDATE
+    ), timed AS MATERIALIZED (
+        SELECT locked.*, coalesce($2::bigint, {clock}) AS now FROM locked
+    ), granted AS (
+        UPDATE {counter} c
+        SET held = t.held + $3::bigint, lapse_at = least(t.lapse_at, t.now + $4::bigint)
+        FROM timed t
+        WHERE c.key = t.key AND (t.lapse_at IS NULL OR t.lapse_at > t.now)
+            AND t.held + $3 <= $5::bigint
+            AND ($6::bigint IS NULL OR greatest(t.used, 0) + t.held + $3 <= $6)
+            AND t.now <= $7::bigint AND t.now >= $7 - $8::bigint AND t.now < $9::bigint
+        RETURNING c.key, c.used, c.held, c.lapse_at, t.now
+    ), kept AS (
+        INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, lapsed)
+        SELECT key, $10::bigint, $11::bigint, $3, $12::boolean, now + $4, FALSE FROM granted
+    )
+    SELECT used, held, lapse_at, now FROM granted";
+
+/// Makes counters that are not there. Keys, ends.
+const MAKE: &str = "
+    INSERT INTO {counter} (key, used, held, ends_at)
+    SELECT w.key, 0, 0, w.ends_at FROM unnest($1::bytea[], $2::bigint[]) AS w (key, ends_at)
+    ORDER BY w.key
+    ON CONFLICT (key) DO NOTHING";
+
+/// Locks counters in the order of their keys. The clock is read after each lock: the last reading is
+/// from after all of them.
+const LOCK: &str = "
+    WITH locked AS MATERIALIZED (
+        SELECT key, used, held, lapse_at FROM {counter} WHERE key = ANY ($1)
+        ORDER BY key FOR UPDATE
+    )
+    SELECT locked.*, {clock} AS now FROM locked";
+
+/// Keys, nonces, numbers.
+const HOLDS: &str = "
+    SELECT h.* FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS w (key, nonce, seq)
+    JOIN {hold} h ON h.key = w.key AND h.nonce = w.nonce AND h.seq = w.seq";
+
+/// Keys, nonces.
+const LINES: &str = "
+    SELECT m.* FROM unnest($1::bytea[], $2::bigint[]) AS w (key, nonce)
+    JOIN {merged} m ON m.key = w.key AND m.nonce = w.nonce";
+
+/// Counters (1 to 4), holds that are settled (5 to 7), holds that are new or renewed (8 to 13).
+const WRITE: &str = "
+    WITH counted AS (
+        UPDATE {counter} c SET used = w.used, held = w.held, lapse_at = w.lapse_at
+        FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[])
+            AS w (key, used, held, lapse_at)
+        WHERE c.key = w.key
+    ), dropped AS (
+        DELETE FROM {hold} h
+        USING unnest($5::bytea[], $6::bigint[], $7::bigint[]) AS w (key, nonce, seq)
+        WHERE h.key = w.key AND h.nonce = w.nonce AND h.seq = w.seq
+    )
+    INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, lapsed)
+    SELECT w.*, FALSE FROM unnest(
+        $8::bytea[], $9::bigint[], $10::bigint[], $11::bigint[], $12::boolean[], $13::bigint[]
+    ) AS w
+    ON CONFLICT (key, nonce, seq) DO UPDATE SET deadline = excluded.deadline";
+
+/// Keys, nonces, numbers.
+const PUT_LINES: &str = "
+    INSERT INTO {merged} (key, nonce, seq)
+    SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[])
+    ON CONFLICT (key, nonce) DO UPDATE SET seq = excluded.seq";
+
+/// Whoever has locked a hold's row settles it: that is left to them, for to wait while counters are
+/// locked after holds is a deadlock. Since when; at most.
+const DROP_MARKED: &str = "
+    DELETE FROM {hold} WHERE (key, nonce, seq) IN (
+        SELECT key, nonce, seq FROM {hold} WHERE lapsed AND deadline <= $1
+        ORDER BY deadline LIMIT $2 FOR UPDATE SKIP LOCKED
+    )";
+
+/// Keys, all of them locked; since when.
+const DROP_COUNTERS: &str = "
+    WITH gone AS (
+        DELETE FROM {counter} c WHERE key = ANY ($1) AND ends_at <= $2
+            AND NOT EXISTS (SELECT 1 FROM {hold} h WHERE h.key = c.key)
+        RETURNING key
+    ), forgotten AS (
+        DELETE FROM {merged} m USING gone WHERE m.key = gone.key
+    )
+    SELECT count(*) FROM gone";
