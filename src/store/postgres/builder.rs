@@ -132,15 +132,19 @@ impl fmt::Debug for PostgresBooksBuilder {
 async fn open(url: &str, timeout: Duration, connections: u32) -> sqlx::Result<PgPool> {
     let options: PgConnectOptions = url.parse()?;
     let millis = server_timeout(timeout);
-    let limits = format!("SET statement_timeout = {millis}; SET lock_timeout = {millis}");
+    // Whatever the database's defaults are.
+    let settings = format!(
+        "SET statement_timeout = {millis}; SET lock_timeout = {millis}; \
+         SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED"
+    );
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         // A question of one's own before each statement would double what it takes.
         .test_before_acquire(false)
         .acquire_timeout(timeout.max(OPENING))
         .after_connect(move |connection, _| {
-            let limits = AssertSqlSafe(limits.clone());
-            Box::pin(async move { connection.execute(sqlx::raw_sql(limits)).await.map(drop) })
+            let settings = AssertSqlSafe(settings.clone());
+            Box::pin(async move { connection.execute(sqlx::raw_sql(settings)).await.map(drop) })
         });
     pool.connect_with(options.disable_statement_logging()).await
 }

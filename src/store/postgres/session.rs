@@ -64,7 +64,7 @@ impl Session {
 pub(super) fn begin(timeout: Duration) -> SqlStr {
     let millis = server_timeout(timeout);
     AssertSqlSafe(format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {millis}; \
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {millis}; \
          SET LOCAL lock_timeout = {millis}; \
          SET LOCAL idle_in_transaction_session_timeout = {millis}"
     ))
