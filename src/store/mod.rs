@@ -2,46 +2,18 @@
 
 mod answer;
 #[cfg(feature = "remote")]
-mod asking;
-#[cfg(feature = "remote")]
-mod backlog;
-#[cfg(feature = "remote")]
-mod backoff;
-#[cfg(feature = "remote")]
-mod beats;
-#[cfg(feature = "remote")]
 mod books;
-#[cfg(feature = "remote")]
-mod breaker;
-#[cfg(feature = "remote")]
-mod desk;
 mod exhausted;
 mod hold;
-#[cfg(feature = "remote")]
-mod lanes;
-#[cfg(feature = "remote")]
-mod leases;
 mod ledger;
-#[cfg(feature = "remote")]
-mod link;
 mod memory;
-#[cfg(feature = "remote")]
-mod offset;
-#[cfg(feature = "remote")]
-mod remote;
-#[cfg(feature = "redis")]
-mod redis;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "remote")]
+mod remote;
 mod request;
-#[cfg(feature = "remote")]
-mod settler;
-#[cfg(feature = "remote")]
-mod share;
-#[cfg(feature = "remote")]
-mod terms;
-#[cfg(feature = "remote")]
-mod worker;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -59,15 +31,13 @@ pub use books::{
 pub use exhausted::ExhaustedCache;
 pub use hold::{Hold, HoldId, Settle};
 pub use memory::MemoryStore;
-#[cfg(feature = "remote")]
-pub use remote::Remote;
-#[cfg(feature = "redis")]
-pub use redis::{RedisBooks, RedisBooksBuilder};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresBooks, PostgresBooksBuilder};
-pub use request::{Change, Charge, Counter, Reserve, Verdict};
+#[cfg(feature = "redis")]
+pub use redis::{RedisBooks, RedisBooksBuilder};
 #[cfg(feature = "remote")]
-pub use terms::RemoteOptions;
+pub use remote::{Remote, RemoteOptions};
+pub use request::{Change, Charge, Counter, Reserve, Verdict};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteBooks, SqliteBooksBuilder};
 

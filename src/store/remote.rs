@@ -1,26 +1,41 @@
 //! A store whose books are kept outside of this process.
 
+mod asking;
+mod backlog;
+mod backoff;
+mod beats;
+mod breaker;
+mod desk;
+mod lanes;
+mod leases;
+mod link;
+mod offset;
+mod settler;
+mod share;
+mod terms;
+mod worker;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
 use futures::future::FutureExt;
 
+use self::backlog::{Backlog, Mark};
+use self::beats::Beats;
+use self::breaker::means_away;
+use self::desk::Desk;
+use self::lanes::Lanes;
+use self::leases::Leases;
+use self::link::{Link, within};
+use self::offset::Offset;
+use self::share::LocalShare;
+pub use self::terms::RemoteOptions;
+use self::worker::{Ending, Worker};
+use super::Store;
 use super::answer::Answer;
-use super::backlog::{Backlog, Mark};
-use super::beats::Beats;
 use super::books::{RemoteBooks, RemoteCharge, RemoteCounter, RemoteReserve};
-use super::breaker::means_away;
-use super::desk::Desk;
-use super::lanes::Lanes;
-use super::leases::Leases;
-use super::link::{Link, within};
-use super::offset::Offset;
 use super::request::{Change, Counter, Reserve, Verdict};
-use super::share::LocalShare;
-use super::terms::RemoteOptions;
-use super::worker::{Ending, Worker};
-use super::{Store, asking};
 use crate::bounds::MAX_UNITS;
 use crate::clock::Timestamp;
 use crate::count::Count;

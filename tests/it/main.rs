@@ -22,10 +22,10 @@ mod profiles;
 mod proxy;
 mod recipe_app;
 mod recipe_scenarios;
-#[cfg(feature = "remote")]
-mod remote;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "remote")]
+mod remote;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod remote_books;
 mod routes;

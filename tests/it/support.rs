@@ -4,9 +4,9 @@ mod layers;
 #[cfg(feature = "remote")]
 mod plain_books;
 pub(crate) mod programs;
+pub(crate) mod proxy;
 #[cfg(feature = "remote")]
 pub(crate) mod remote_books;
-pub(crate) mod proxy;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) mod servers;
 mod shared_books;

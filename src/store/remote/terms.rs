@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::books::Lapse;
+use crate::store::books::Lapse;
 
 /// How [`Remote`](super::Remote) treats its books.
 ///

@@ -9,10 +9,10 @@ use tokio::time::sleep;
 use super::backlog::{Backlog, Batch};
 use super::backoff::pause;
 use super::beats::Beats;
-use super::books::RemoteBooks;
-use super::hold::HoldId;
 use super::link::Link;
 use crate::error::StoreError;
+use crate::store::books::RemoteBooks;
+use crate::store::hold::HoldId;
 
 /// How many batches are under way at a time.
 const PIPELINE: usize = 4;

@@ -7,12 +7,12 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::backoff::pause;
-use super::books::{RemoteBooks, RemoteChange, RemoteCounter};
-use super::hold::random;
 use super::link::{Link, within};
-use super::request::Change;
 use crate::error::StoreError;
 use crate::limits::ProfileId;
+use crate::store::books::{RemoteBooks, RemoteChange, RemoteCounter};
+use crate::store::hold::random;
+use crate::store::request::Change;
 
 /// How many lines of changes there are: as many changes can be under way at a time.
 const LANES: usize = 64;

@@ -9,11 +9,11 @@ use tokio::time::{Interval, sleep, timeout};
 
 use super::backlog::Backlog;
 use super::beats::Beats;
-use super::books::RemoteBooks;
 use super::leases::Leases;
 use super::link::Link;
 use super::settler::Settler;
 use super::share::LocalShare;
+use crate::store::books::RemoteBooks;
 
 /// How many records are swept in one call.
 const SWEPT: u32 = 1_000;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::hold::random;
+use crate::store::hold::random;
 
 const FIRST_MILLIS: u64 = 50;
 const LONGEST_MILLIS: u64 = 1_000;

@@ -10,14 +10,14 @@ use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
 use super::backoff::pause;
-use super::books::{
+use super::breaker::Breaker;
+use crate::count::Count;
+use crate::error::StoreError;
+use crate::store::books::{
     RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement, RemoteVerdict,
     Renewal,
 };
-use super::breaker::Breaker;
-use super::hold::HoldId;
-use crate::count::Count;
-use crate::error::StoreError;
+use crate::store::hold::HoldId;
 
 /// Books, and how it is to call them.
 #[derive(Debug)]

@@ -4,14 +4,14 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use super::books::{Held, RemoteBooks, RemoteReserve, RemoteVerdict};
 use super::desk::{Desk, OpenHold};
-use super::hold::Hold;
 use super::link::Link;
 use super::offset::Offset;
-use super::request::Verdict;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
+use crate::store::books::{Held, RemoteBooks, RemoteReserve, RemoteVerdict};
+use crate::store::hold::Hold;
+use crate::store::request::Verdict;
 
 /// Asks for a hold at `now` of the engine's clock.
 pub(super) async fn reserve<B: RemoteBooks>(

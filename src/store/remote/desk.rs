@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::backlog::Backlog;
 use super::beats::Beats;
-use super::books::{RemoteCharge, RemoteSettlement, Renewal};
-use super::hold::{HoldId, Settle};
 use super::leases::{Leases, Place};
 use crate::clock::Timestamp;
 use crate::count::Spent;
+use crate::store::books::{RemoteCharge, RemoteSettlement, Renewal};
+use crate::store::hold::{HoldId, Settle};
 
 /// What all open holds share. It is gone when the store and all holds are, and then the worker may
 /// go too, which therefore does not keep it.

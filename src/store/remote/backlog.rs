@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
-use super::books::RemoteSettlement;
-use super::hold::HoldId;
+use crate::store::books::RemoteSettlement;
+use crate::store::hold::HoldId;
 
 /// How many settlements are written at a time.
 const BATCH: usize = 256;

@@ -9,16 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::Store;
-use super::answer::Answer;
 use super::backoff::pause;
-use super::books::{RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter, RemoteReserve};
-use super::hold::{Hold, HoldId, Settle, random};
 use super::link::Link;
-use super::memory::MemoryStore;
-use super::request::{Change, Charge, Counter, Reserve, Verdict};
 use crate::clock::Timestamp;
 use crate::count::Spent;
+use crate::store::Store;
+use crate::store::answer::Answer;
+use crate::store::books::{RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter, RemoteReserve};
+use crate::store::hold::{Hold, HoldId, Settle, random};
+use crate::store::memory::MemoryStore;
+use crate::store::request::{Change, Charge, Counter, Reserve, Verdict};
 
 /// Books of this process, in which each limit is one of so many parts of what it is.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use futures::stream::{self, StreamExt};
 use slab::Slab;
 
 use super::beats::Beats;
-use super::books::{RemoteBooks, Renewal};
 use super::link::Link;
+use crate::store::books::{RemoteBooks, Renewal};
 
 /// Threads seldom meet at one of so many locks.
 const SHARDS: usize = 16;
