@@ -1,11 +1,13 @@
 //! The app: its quotas, its layer and its routes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, Method};
 use axum::routing::{get, post};
 use moka::sync::Cache;
+use tower_quota::store::Store;
 use tower_quota::{ConfigError, Limit, Plan, QuotaLayer, Quotas, Rule, Unidentified, Window};
 
 use crate::ai::{self, Suggestion};
@@ -29,14 +31,14 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(settings: Settings) -> Result<Self, ConfigError> {
+    pub(crate) fn new(settings: Settings, store: Arc<dyn Store>) -> Result<Self, ConfigError> {
         let limits = settings.limits.into_iter();
         let plan = limits
             .fold(Plan::new(PLAN), |plan, (feature, units)| plan.feature(feature, [daily(units)]));
         let last_discoveries =
             Cache::builder().max_capacity(RESULTS_KEPT).time_to_live(RESULTS_KEPT_FOR);
         Ok(Self {
-            quotas: Quotas::builder().plan(plan).mode(settings.mode).build()?,
+            quotas: Quotas::builder().plan(plan).store(store).mode(settings.mode).build()?,
             members: Members::default(),
             last_discoveries: last_discoveries.build(),
             operator_token: settings.operator_token,

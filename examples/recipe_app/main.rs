@@ -1,4 +1,4 @@
-//! A recipe app that meters its AI, in memory: `cargo run --example recipe_app`.
+//! A recipe app that meters its AI: `cargo run --example recipe_app`.
 //!
 //! | route | feature | a day |
 //! |---|---|---|
@@ -22,9 +22,14 @@
 //! | `AUTH_MODE` | `passkey` meters, `home` does not | `passkey` |
 //! | `LIMITS` | overrides, such as `remix=50,tips=3` | none |
 //! | `OPERATOR_TOKEN` | opens the operators' routes | none: they are not there |
+//! | `STORE` | `memory`, `sqlite:PATH`, `postgres://…` or `redis://…` | `memory` |
+//! | `LEASE` | how long a hold outlives its process, such as `10s` | `60s` |
+//!
+//! A store other than `memory` needs its feature: `cargo run --example recipe_app --features redis`.
 
 mod ai;
 mod app;
+mod books;
 mod members;
 mod operators;
 mod problem;
@@ -67,7 +72,9 @@ async fn prepare() -> Result<(TcpListener, Quotas, Router), Box<dyn Error>> {
     let settings = Settings::from_env()?;
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.map_err(|error| format!("LISTEN: {}: {error}", settings.listen))?;
-    let app = App::new(settings)?;
+    let store = books::open(&settings.store, settings.lease).await;
+    let store = store.map_err(|problem| format!("STORE: {problem}"))?;
+    let app = App::new(settings, store)?;
     Ok((listener, app.quotas.clone(), app.router()?))
 }
 

@@ -2,6 +2,7 @@
 
 use std::env::{self, VarError};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tower_quota::{MAX_UNITS, Mode};
 
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) mode: Mode,
     pub(crate) limits: Vec<(&'static str, u64)>,
     pub(crate) operator_token: Option<String>,
+    pub(crate) store: String,
+    pub(crate) lease: Option<Duration>,
 }
 
 impl Settings {
@@ -32,6 +35,8 @@ impl Settings {
             limits: read("LIMITS", parse_limits)?.unwrap_or(FEATURES.to_vec()),
             // An empty token would open the operators' routes to everybody.
             operator_token: token.filter(|token| !token.is_empty()),
+            store: read("STORE", |place| Ok(place.to_owned()))?.unwrap_or("memory".to_owned()),
+            lease: read("LEASE", parse_duration)?,
         })
     }
 }
@@ -59,6 +64,20 @@ fn parse_mode(value: &str) -> Result<Mode, String> {
         "home" => Ok(Mode::Unmetered),
         _ => Err(format!("{value:?} is neither `passkey` nor `home`")),
     }
+}
+
+/// A number and a unit: `10s`, `500ms`, `2m`.
+fn parse_duration(value: &str) -> Result<Duration, String> {
+    let unit = value.trim_start_matches(|it: char| it.is_ascii_digit());
+    let number = value.strip_suffix(unit).and_then(|number| number.parse::<u32>().ok());
+    let number = number.filter(|number| *number > 0);
+    let duration = number.and_then(|number| match unit {
+        "ms" => Some(Duration::from_millis(number.into())),
+        "s" => Some(Duration::from_secs(number.into())),
+        "m" => Some(Duration::from_secs(u64::from(number) * 60)),
+        _ => None,
+    });
+    duration.ok_or_else(|| format!("{value:?} is not a duration, such as 10s, 500ms or 2m"))
 }
 
 /// The defaults with these overrides: `remix=50,tips=3`.

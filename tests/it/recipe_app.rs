@@ -6,6 +6,8 @@ mod operators;
 mod routes;
 mod scenarios;
 mod settings;
+#[cfg(feature = "remote")]
+mod shared;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};

@@ -16,7 +16,7 @@ impl App {
         self.operate(Method::PUT, QUOTAS, Some("Bearer secret"), limits).await
     }
 
-    async fn set_unlimited(&self, body: &str) -> Reply {
+    pub(super) async fn set_unlimited(&self, body: &str) -> Reply {
         self.operate(Method::POST, SET_UNLIMITED, Some("Bearer secret"), body).await
     }
 

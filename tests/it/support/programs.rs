@@ -33,7 +33,7 @@ pub(crate) fn example(name: &str, variables: &[(&str, &str)]) -> Command {
     let shown = path.display();
     assert!(path.exists(), "{shown} is missing: run `cargo build --example {name}`");
     let mut command = Command::new(path);
-    for variable in ["LISTEN", "AUTH_MODE", "LIMITS", "OPERATOR_TOKEN"] {
+    for variable in ["LISTEN", "AUTH_MODE", "LIMITS", "OPERATOR_TOKEN", "STORE", "LEASE"] {
         command.env_remove(variable);
     }
     command.envs(variables.iter().copied()).kill_on_drop(true);
@@ -66,6 +66,11 @@ impl Program {
     pub(crate) fn interrupt(&self) {
         let kill = format!("kill -INT {}", self.child.id().expect("it has ended"));
         assert!(Shell::new("sh").arg("-c").arg(kill).status().unwrap().success());
+    }
+
+    /// Kills the program, as a crash would.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// Whether the program has ended.

@@ -1,0 +1,112 @@
+//! Where the counts are kept.
+
+#[cfg(feature = "remote")]
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower_quota::MemoryStore;
+#[cfg(feature = "remote")]
+use tower_quota::StoreError;
+use tower_quota::store::Store;
+#[cfg(feature = "remote")]
+use tower_quota::store::{ExhaustedCache, Lease, Remote, RemoteBooks, RemoteOptions};
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+const SWEEP: Duration = Duration::from_secs(60);
+
+type Opened = Result<Arc<dyn Store>, String>;
+
+/// Opens the books that `place` names, with holds that live for `lease` unless they are renewed.
+/// An error does not repeat `place`, which may hold a password.
+#[cfg_attr(
+    not(feature = "remote"),
+    expect(unused_variables, clippy::unused_async, reason = "books in memory need neither")
+)]
+pub(crate) async fn open(place: &str, lease: Option<Duration>) -> Opened {
+    match place.split_once(':') {
+        None if place == "memory" => Ok(Arc::new(MemoryStore::new())),
+        #[cfg(feature = "sqlite")]
+        Some(("sqlite", path)) => sqlite(path, lease).await,
+        #[cfg(feature = "postgres")]
+        Some(("postgres" | "postgresql", _)) => postgres(place, lease).await,
+        #[cfg(feature = "redis")]
+        Some(("redis" | "rediss" | "redis+unix", _)) => redis(place, lease).await,
+        other => Err(no_such_books(other.map_or(place, |(scheme, _)| scheme))),
+    }
+}
+
+fn no_such_books(scheme: &str) -> String {
+    let feature = match scheme {
+        "sqlite" => "sqlite",
+        "postgres" | "postgresql" => "postgres",
+        "redis" | "rediss" | "redis+unix" => "redis",
+        _ => return "it is none of memory, sqlite:PATH, postgres://… and redis://…".to_owned(),
+    };
+    format!("this was built without the feature of such books: add `--features {feature}`")
+}
+
+#[cfg(feature = "sqlite")]
+async fn sqlite(path: &str, lease: Option<Duration>) -> Opened {
+    use tower_quota::store::SqliteBooks;
+
+    let books = SqliteBooks::builder(path)
+        .lease(lease_of(lease))
+        .connect()
+        .await
+        .map_err(|error| text(&error))?;
+    books.migrate().await.map_err(|error| text(&error))?;
+    // As long as SQLite waits for its file, and a little longer.
+    let options = RemoteOptions::new().timeout(Duration::from_secs(6));
+    Ok(remote(books, options.sweep_every(SWEEP)))
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(url: &str, lease: Option<Duration>) -> Opened {
+    use tower_quota::store::PostgresBooks;
+
+    let books = PostgresBooks::builder(url)
+        .lease(lease_of(lease))
+        .connect()
+        .await
+        .map_err(|error| text(&error))?;
+    books.migrate().await.map_err(|error| text(&error))?;
+    Ok(remote(books, RemoteOptions::new().sweep_every(SWEEP)))
+}
+
+#[cfg(feature = "redis")]
+async fn redis(url: &str, lease: Option<Duration>) -> Opened {
+    use tower_quota::store::RedisBooks;
+
+    let books = RedisBooks::builder(url)
+        .lease(lease_of(lease))
+        .connect()
+        .await
+        .map_err(|error| text(&error))?;
+    for warning in books.warnings() {
+        eprintln!("recipe_app: {warning}");
+    }
+    Ok(remote(books, RemoteOptions::new().timeout(Duration::from_millis(250))))
+}
+
+/// The books, shared by the processes that keep them. Those who have used up a limit cost them
+/// nothing for a second.
+#[cfg(feature = "remote")]
+fn remote(books: impl RemoteBooks, options: RemoteOptions) -> Arc<dyn Store> {
+    Arc::new(ExhaustedCache::new(Remote::new(books, options)))
+}
+
+#[cfg(feature = "remote")]
+fn lease_of(length: Option<Duration>) -> Lease {
+    let lease = Lease::default();
+    Lease { length: length.unwrap_or(lease.length), ..lease }
+}
+
+/// What failed, and why.
+#[cfg(feature = "remote")]
+fn text(error: &StoreError) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
