@@ -298,12 +298,13 @@ impl<B: RemoteBooks> Inner<B> {
             }
             Ok(())
         };
-        let waited = within("flush", self.options.flush_within, written).await;
+        // What is missing afterwards says more than that the time is over.
+        let _ = within("flush", self.options.flush_within, written).await;
         if let Some(missing) = backlog.missing_before(mark) {
             return Err(StoreError::transient("flush", missing));
         }
         match self.share.as_ref().map_or(0, |share| share.owed()) {
-            0 => waited,
+            0 => Ok(()),
             owed => Err(StoreError::transient("flush", Owing(owed))),
         }
     }

@@ -111,7 +111,9 @@ impl Backlog {
         let written = all.saturating_sub(batch.settlements.len());
         let mut state = self.state();
         state.finish(batch.epoch, written);
-        self.announce(&state);
+        let oldest = state.oldest;
+        drop(state);
+        self.announce(oldest);
         (!batch.settlements.is_empty()).then_some(batch)
     }
 
@@ -127,7 +129,9 @@ impl Backlog {
             state.lose(count);
             state.finish(batch.epoch, count);
         }
-        self.announce(&state);
+        let oldest = state.oldest;
+        drop(state);
+        self.announce(oldest);
     }
 
     /// Something new may be in the queue, or nothing will be any more.
@@ -150,8 +154,9 @@ impl Backlog {
         state.queue = VecDeque::new();
         state.oldest = state.present().saturating_add(1);
         state.unwritten = VecDeque::from([0]);
-        self.announce(&state);
+        let oldest = state.oldest;
         drop(state);
+        self.announce(oldest);
         self.changed.notify_one();
     }
 
@@ -190,8 +195,13 @@ impl Backlog {
         (unwritten > 0 || lost > 0).then_some(Missing { unwritten, lost })
     }
 
-    fn announce(&self, state: &State) {
-        self.oldest.send_if_modified(|oldest| mem::replace(oldest, state.oldest) != state.oldest);
+    /// Tells who flushes, when nothing is locked: they may run at once.
+    fn announce(&self, latest: u64) {
+        self.oldest.send_if_modified(|oldest| {
+            let later = latest > *oldest;
+            *oldest = latest.max(*oldest);
+            later
+        });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -77,7 +77,7 @@ impl Leases {
             }
             let renew = async |due: Due| {
                 if link.renew(&due.renewals).await.is_ok() {
-                    self.put_off(&due, now);
+                    self.put_off(&due.places, now);
                 }
             };
             stream::iter(self.due(now)).for_each_concurrent(PIPELINE, renew).await;
@@ -101,14 +101,12 @@ impl Leases {
         batches
     }
 
-    /// The leases of `due` are new as of beat `now`, as far as their holds are still open.
-    fn put_off(&self, due: &Due, now: u64) {
-        for (place, renewal) in due.places.iter().zip(&due.renewals) {
+    /// The leases of the holds in `places` are new as of beat `now`. A place may be a later hold's
+    /// by now, which is then renewed a little earlier than need be.
+    fn put_off(&self, places: &[Place], now: u64) {
+        for place in places {
             if let Some(open) = self.shard(place.shard).get_mut(place.slot) {
-                // The place may be another hold's by now.
-                if open.renewal.id == renewal.id {
-                    open.due = self.due_after(now);
-                }
+                open.due = self.due_after(now);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Books that are away cost a time-out now and then, not one a request.
 
+use tower_quota::store::RemoteOptions;
+
 use super::{Scene, pass, reason, secs, store_error};
 use crate::support::payer;
 use crate::support::remote_books::{Fault, Verb};
@@ -131,4 +133,33 @@ async fn settlements_that_fail_open_the_circuit_too() {
     scene.wire.mend();
     pass(secs(2)).await;
     scene.assert_books(1, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_were_not_made_leave_nothing_to_settle() {
+    let scene = Scene::with(5, RemoteOptions::new().queue(10));
+    scene.lose_the_books().await;
+    for _ in 0..1_000 {
+        scene.failure().await;
+    }
+    scene.wire.mend();
+    // More than the queue holds would have been lost.
+    scene.flush().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_does_not_wait_behind_another_for_books_that_are_away() {
+    let scene = Scene::new(5);
+    scene.wire.cut(Fault::Hangs);
+    let payer = payer();
+    tokio::spawn(scene.quotas.debit(&payer, "remix", 1).into_future());
+    tokio::task::yield_now().await;
+    assert_eq!(scene.wire.calls(Verb::Change), 1);
+    scene.wire.cut(Fault::Lost);
+    for _ in 0..5 {
+        assert_eq!(scene.read().await, "the wire is cut");
+    }
+    let before = tokio::time::Instant::now();
+    scene.quotas.debit(&payer, "remix", 1).await.unwrap_err();
+    assert_eq!(before.elapsed(), secs(0));
 }

@@ -31,6 +31,31 @@ async fn clocks_that_agree_need_no_repetition() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_grant_and_a_denial_tell_the_time_for_the_next_request() {
+    for amount in [0, 5] {
+        let scene = Scene::new(amount);
+        scene.wire.set_ahead(-3 * 3_600_000 + 700);
+        drop(scene.decide(1).await.unwrap());
+        // With the clock unknown, this would come too late by what the clocks differ.
+        scene.wire.next(Verb::Reserve, Fault::Slow(millis(500)));
+        drop(scene.decide(1).await.unwrap());
+        assert_eq!(scene.wire.calls(Verb::Reserve), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_answer_does_not_spoil_the_estimate() {
+    let scene = Scene::new(50);
+    scene.reserve(1).await.commit();
+    for _ in 0..5 {
+        scene.wire.next(Verb::Reserve, Fault::Slow(millis(900)));
+        scene.clock.advance(millis(900));
+        scene.reserve(1).await.commit();
+    }
+    assert_eq!(scene.wire.calls(Verb::Reserve), 1 + 1 + 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clock_that_stands_still_or_steps_is_followed() {
     let scene = Scene::new(50);
     for _ in 0..3 {

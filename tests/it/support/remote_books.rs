@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     Skewed,
     /// Neither the call nor an answer ever arrives.
     Hangs,
+    /// It is executed so much later, and answered.
+    Slow(Duration),
     /// It is executed, and the answer is lost.
     Unanswered,
     /// It is executed so much later, whoever waits for it, and the answer is lost.
@@ -146,8 +148,11 @@ impl Wire {
         if matches!(fault, Some(Fault::Steps)) {
             self.books().ahead += 3_600_000;
         }
+        if let Some(Fault::Slow(by)) = fault {
+            sleep(by).await;
+        }
         match fault {
-            None | Some(Fault::None | Fault::Steps) => {
+            None | Some(Fault::None | Fault::Slow(_) | Fault::Steps) => {
                 let mut books = self.books();
                 books.lapse();
                 return Ok(execute(&mut books));
