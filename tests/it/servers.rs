@@ -63,7 +63,16 @@ mod redis {
             assert!(info.contains("cluster_slots_assigned:16384"), "{info}");
             assert!(info.contains("cluster_size:3"), "{info}");
         }
-        let cluster = RedisCluster::start();
+    }
+
+    #[test]
+    fn a_node_of_a_cluster_is_killed_and_paused_and_keeps_its_data() {
+        let mut cluster = RedisCluster::start();
+        // The last node has its slot.
+        assert_eq!(cluster.command(2, &["SET", "foo", "bar"]), "OK");
+        cluster.kill(2);
+        cluster.restart(2);
+        assert_eq!(cluster.command(2, &["GET", "foo"]), "bar");
         cluster.pause(1);
         cluster.resume(1);
         assert_eq!(cluster.command(1, &["PING"]), "PONG");

@@ -106,15 +106,16 @@ impl Postgres {
         self.sql(&format!("ALTER DATABASE postgres SET {parameter} = '{value}'"));
     }
 
-    /// Kills it.
+    /// Kills it, together with the processes for its connections.
     pub(crate) fn kill(&mut self) {
+        self.pause();
+        self.signal_connections("KILL");
         self.server.kill();
     }
 
     /// Starts it again after it was killed, with its data.
     pub(crate) fn restart(&mut self) {
-        // It does not start before the last of the processes that it had for its connections has
-        // noticed that it was killed.
+        // It does not start before the last of the processes for its connections is gone.
         let started = (0..500).any(|_| self.server.start(READY));
         assert!(started, "PostgreSQL does not start again");
     }

@@ -97,6 +97,9 @@ pub(crate) struct RedisCluster {
     ports: Vec<u16>,
 }
 
+/// What a node says once it trusts what it knows of the others: after two seconds.
+const AGREED: &str = "Cluster state changed: ok";
+
 const SLOTS: [&str; 3] = ["0-5460", "5461-10922", "10923-16383"];
 
 impl RedisCluster {
@@ -118,8 +121,7 @@ impl RedisCluster {
         let (ports, buses) = free.split_at(3);
         let mut nodes: Vec<Server> = (0..3).map(|node| Self::node(node, ports, buses)).collect();
         let started = nodes.iter_mut().all(|node| node.start(READY));
-        // Each needs two seconds until it trusts what it knows of the others.
-        let agreed = |node: &mut Server| node.hear("Cluster state changed: ok").is_some();
+        let agreed = |node: &mut Server| node.hear(AGREED).is_some();
         let complete = started && nodes.iter_mut().all(agreed);
         complete.then(|| Self { nodes, ports: ports.to_vec() })
     }
@@ -153,6 +155,17 @@ impl RedisCluster {
     pub(crate) fn command(&self, node: usize, words: &[&str]) -> String {
         let port = self.ports[node].to_string();
         run(Command::new("redis-cli").args(["-e", "-p", &port]).args(words))
+    }
+
+    /// Kills a node.
+    pub(crate) fn kill(&mut self, node: usize) {
+        self.nodes[node].kill();
+    }
+
+    /// Starts a node again after it was killed, with its data.
+    pub(crate) fn restart(&mut self, node: usize) {
+        let node = &mut self.nodes[node];
+        assert!(node.start(READY) && node.hear(AGREED).is_some(), "a node does not start again");
     }
 
     /// Stops a node until it is resumed.
