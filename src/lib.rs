@@ -139,6 +139,8 @@ mod builder;
 mod clock;
 #[cfg(feature = "test-util")]
 pub mod contract;
+#[cfg(all(feature = "test-util", feature = "remote"))]
+mod contract_books;
 mod count;
 mod decision;
 mod engine;

@@ -23,12 +23,16 @@ pub async fn the_largest_amount_is_granted_to_the_last_unit<S: Subject<Books: St
 /// More units than there can be never fit, into whatever amount.
 pub async fn what_cannot_be_counted_never_fits<S: Subject<Books: Store>>(subject: &S) {
     for amount in [0, 1, MAX_UNITS] {
-        let payer = Payer::daily(subject, amount).await.named(format!("of {amount}"));
-        for units in [MAX_UNITS + 1, u64::MAX - 1, u64::MAX] {
-            let denial = payer.deny(units).await;
-            assert_eq!(denial.retry_after(), None, "waiting helps nobody: {units} of {amount}");
+        for used in 0..3 {
+            let id = format!("{used} of {amount} used");
+            let payer = Payer::daily(subject, amount).await.named(&id);
+            payer.debit(used).await;
+            for units in [MAX_UNITS + 1, u64::MAX - 1, u64::MAX] {
+                let denial = payer.deny(units).await;
+                assert_eq!(denial.retry_after(), None, "waiting helps nobody: {units}, {id}");
+            }
+            assert_eq!(payer.count().await, (used, 0), "(used, held), {id}");
         }
-        assert_eq!(payer.count().await, (0, 0), "(used, held) of {amount}");
     }
     Payer::daily(subject, 0).await.deny(1).await;
 }

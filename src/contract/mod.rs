@@ -58,54 +58,20 @@ mod own_window;
 mod payer;
 mod settled_once;
 
-#[cfg(feature = "remote")]
-mod books_change;
-#[cfg(feature = "remote")]
-mod books_lapse;
-#[cfg(feature = "remote")]
-mod books_renew;
-#[cfg(feature = "remote")]
-mod books_reserve;
-#[cfg(feature = "remote")]
-mod books_settle;
-#[cfg(feature = "remote")]
-mod books_windows;
-#[cfg(feature = "remote")]
-mod cast;
-#[cfg(feature = "remote")]
-mod clerk;
-#[cfg(feature = "remote")]
-mod dice;
-#[cfg(feature = "remote")]
-mod episodes;
-#[cfg(feature = "remote")]
-mod model;
-
 use std::future::Future;
+use std::time::Duration;
 
 pub use all_or_nothing::*;
-#[cfg(feature = "remote")]
-pub use books_change::*;
-#[cfg(feature = "remote")]
-pub use books_lapse::*;
-#[cfg(feature = "remote")]
-pub use books_renew::*;
-#[cfg(feature = "remote")]
-pub use books_reserve::*;
-#[cfg(feature = "remote")]
-pub use books_settle::*;
-#[cfg(feature = "remote")]
-pub use books_windows::*;
 pub use edges::*;
-#[cfg(feature = "remote")]
-pub use episodes::*;
 pub use exact::*;
 pub use ids::*;
 pub use never_forgotten::*;
 pub use own_window::*;
 pub use settled_once::*;
 
-use crate::clock::ManualClock;
+use crate::clock::{ManualClock, Timestamp};
+#[cfg(feature = "remote")]
+pub use crate::contract_books::*;
 
 /// What is tested: books that nobody else writes into, and the clock they are kept by.
 ///
@@ -120,14 +86,20 @@ pub trait Subject: Send + Sync {
 
     /// The clock of engines on these books. Laws move it on, by seconds or by years.
     ///
-    /// Books that have a clock of their own must go by this one while they are tested. Where they
-    /// cannot, not even roughly, it has to start at the present.
+    /// Books that have a clock of their own go by this one while they are tested. A store that
+    /// cannot do so passes all the same, if it starts at the present.
     fn clock(&self) -> &ManualClock;
 
     /// How many random episodes are compared with the model: fewer where books are slow.
     fn episodes(&self) -> u64 {
         1_000
     }
+}
+
+/// So long before an instant.
+pub(crate) fn earlier(instant: Timestamp, by: Duration) -> Timestamp {
+    let by = i64::try_from(by.as_millis()).expect("it is a short time");
+    Timestamp::from_millis(instant.as_millis() - by)
 }
 
 /// Makes a test of each law, in the module where it is called: `contract!(Store: subject)` or,
@@ -181,7 +153,7 @@ macro_rules! contract {
     };
     (RemoteBooks: $subject:expr) => {
         $crate::contract! { @tests $subject;
-            // books_reserve
+            // reserve
             units_are_held_up_to_the_ceiling
             racing_reserves_hold_exactly_the_ceiling
             several_counters_are_held_or_none
@@ -189,13 +161,13 @@ macro_rules! contract {
             a_repeated_reserve_is_the_same_grant
             a_stale_reserve_writes_nothing
             no_more_than_can_be_counted_is_held
-            // books_lapse
+            // lapse
             units_that_lapse_come_back_or_are_charged
             a_hold_lives_to_the_end_of_its_lease
             lapsed_holds_deny_nobody_however_many
             a_lapse_comes_before_what_is_changed_later
             sweeping_is_invisible
-            // books_settle
+            // settle
             a_hold_is_settled_by_the_table
             a_hold_is_settled_once
             an_unknown_hold_settles_nothing_and_creates_nothing
@@ -203,18 +175,18 @@ macro_rules! contract {
             a_batch_is_settled_each_by_itself
             a_late_settlement_never_takes_below_zero
             what_is_spent_stops_at_the_most_that_can_be_counted
-            // books_renew
+            // renew
             a_renewed_hold_lives_on
             a_lapsed_hold_is_not_renewed
             a_renewal_never_shortens_a_lease
             an_unknown_hold_is_not_renewed
-            // books_change
+            // change
             a_number_of_a_line_changes_once
             lines_do_not_hinder_each_other
             a_change_leaves_what_is_held
             changes_stop_at_both_ends
             racing_changes_add_up
-            // books_windows
+            // windows
             a_forgotten_window_is_a_clock_skew
             a_hold_outlives_its_window_until_it_is_settled
             keys_of_counters_do_not_collide

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Subject;
-use super::payer::{FEATURE, Payer, earlier, shortly_before_the_end};
+use super::payer::{FEATURE, Payer, shortly_before_the_end};
+use super::{Subject, earlier};
 use crate::clock::{Clock, ManualClock};
 use crate::error::Error;
 use crate::limits::{Limit, Plan, Profile, Window};

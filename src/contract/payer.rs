@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Subject;
-use crate::clock::{Clock, ManualClock, Timestamp};
+use super::{Subject, earlier};
+use crate::clock::{Clock, ManualClock};
 use crate::decision::Denial;
 use crate::limits::{Limit, Plan, Profile, Window};
 use crate::quotas::Quotas;
@@ -143,9 +143,4 @@ pub(super) fn shortly_before_the_end(clock: &ManualClock, window: Window, before
         end = window.around(end).end;
     }
     clock.set(earlier(end, before).into());
-}
-
-pub(super) fn earlier(instant: Timestamp, by: Duration) -> Timestamp {
-    let by = i64::try_from(by.as_millis()).expect("it is a short time");
-    Timestamp::from_millis(instant.as_millis() - by)
 }

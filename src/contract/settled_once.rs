@@ -88,12 +88,17 @@ pub async fn a_second_settlement_changes_nothing<S: Subject<Books: Store>>(subje
 pub async fn the_same_hold_again_is_the_same_grant<S: Subject<Books: Store>>(subject: &S) {
     let store = Arc::new(subject.open().await);
     let payer = Payer::daily(subject, 5).await;
-    let (id, now) = (HoldId::next(), subject.clock().now());
-    let _first = hold(&store, id, 5, now).await;
-    // A second hold of five would not fit.
-    let again = hold(&store, id, 5, now).await;
-    assert_eq!(again.id(), id, "the hold's name");
-    assert_eq!(payer.count().await, (0, 5), "(used, held)");
+    // A second hold of two would fit, and one of five would not.
+    for units in [2, 5] {
+        let (id, now) = (HoldId::next(), subject.clock().now());
+        let first = hold(&store, id, units, now).await;
+        let again = hold(&store, id, units, now).await;
+        assert_eq!((first.id(), again.id()), (id, id), "the hold's name");
+        assert_eq!(payer.count().await, (0, units), "(used, held)");
+        drop((first, again));
+        store.flush().await.expect("the store failed to flush");
+        assert_eq!(payer.count().await, (0, 0), "(used, held) when it is released");
+    }
 }
 
 /// What is in flight while a count starts over by an operator's hand is charged on top.

@@ -2,8 +2,8 @@
 
 use futures::future;
 
-use super::Subject;
 use super::clerk::{Clerk, MILLI, Slip, charges};
+use crate::contract::Subject;
 use crate::count::Spent;
 use crate::store::{Change, Held, Lapse, RemoteBooks, RemoteChange, RemoteReserve};
 

@@ -4,11 +4,10 @@ use std::collections::HashSet;
 use std::error::Error as _;
 use std::time::Duration;
 
-use super::Subject;
 use super::clerk::{Clerk, MILLI, charges, limit_key};
-use super::payer::earlier;
 use crate::bounds::MAX_ID_BYTES;
 use crate::clock::Timestamp;
+use crate::contract::{Subject, earlier};
 use crate::count::Spent;
 use crate::error::StoreError;
 use crate::limits::{ProfileId, Span};

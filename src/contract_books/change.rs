@@ -2,8 +2,8 @@
 
 use tokio::task::JoinSet;
 
-use super::Subject;
 use super::clerk::Clerk;
+use crate::contract::Subject;
 use crate::count::Spent;
 use crate::store::{Change, Lapse, MAX_COUNT, RemoteBooks, RemoteChange, RemoteCounter};
 

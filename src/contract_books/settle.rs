@@ -3,8 +3,8 @@
 use std::slice;
 use std::time::Duration;
 
-use super::Subject;
 use super::clerk::{Clerk, MILLI, PATIENCE, Slip, charges};
+use crate::contract::Subject;
 use crate::count::Spent;
 use crate::limits::Span;
 use crate::store::{

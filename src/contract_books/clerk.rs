@@ -4,8 +4,8 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Subject;
 use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::contract::Subject;
 use crate::count::Spent;
 use crate::limits::{Allowance, Limit, LimitKey, ProfileId, Span, Window};
 use crate::store::{

@@ -1,8 +1,7 @@
 //! Books outside of this process: holds whose request lives on.
 
-use super::Subject;
 use super::clerk::{Clerk, MILLI, Slip};
-use super::payer::earlier;
+use crate::contract::{Subject, earlier};
 use crate::count::Spent;
 use crate::store::{Lapse, RemoteBooks};
 

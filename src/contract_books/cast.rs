@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::clerk::{Clerk, MILLI, PATIENCE, Slip};
 use super::dice::Dice;
 use super::model::Model;
-use super::payer::earlier;
 use crate::clock::Timestamp;
+use crate::contract::earlier;
 use crate::count::Spent;
 use crate::limits::Span;
 use crate::store::{

@@ -2,10 +2,10 @@
 
 use std::fmt::Debug;
 
-use super::Subject;
 use super::cast::Cast;
 use super::clerk::{Clerk, Slip};
 use super::model::Model;
+use crate::contract::Subject;
 use crate::count::Count;
 use crate::error::StoreError;
 use crate::store::{

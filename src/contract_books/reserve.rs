@@ -6,10 +6,10 @@ use futures::future;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::Subject;
 use super::clerk::{Clerk, PATIENCE, charges};
 use crate::bounds::MAX_UNITS;
 use crate::clock::Timestamp;
+use crate::contract::Subject;
 use crate::count::Spent;
 use crate::store::{Held, Lapse, MAX_COUNT, RemoteBooks, RemoteCharge, RemoteReserve};
 
