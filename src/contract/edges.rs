@@ -58,7 +58,7 @@ pub async fn what_is_used_stops_at_a_top_and_comes_back<S: Subject<Books: Store>
     let (top, _) = payer.count().await;
     assert!(top > MAX_UNITS, "{top} is used where all that can be was debited");
     payer.record(u64::MAX).await;
-    payer.record(1).await;
+    payer.record(7).await;
     assert_eq!(payer.count().await, (top, 1), "(used, held) after more was recorded");
     for units in [1, MAX_UNITS, u64::MAX] {
         payer.deny(units).await;

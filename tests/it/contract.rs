@@ -1,77 +1,60 @@
-//! The contract of stores, kept by the memory store; and that of books outside of this process,
-//! kept by plain ones.
+//! The contract of stores, kept by the memory store and by one that answers later; and that of
+//! books outside of this process, kept by plain ones.
 
 use std::sync::Arc;
 
 use tower_quota::contract::Subject;
 use tower_quota::{ManualClock, MemoryStore};
 
-use crate::support::noon;
+use crate::support::{DeferredStore, noon};
 
-/// The memory store, whose books are reached through one handle by all.
-struct Memory {
-    books: Arc<MemoryStore>,
+/// Books in this process: one handle for all.
+struct Shared<B> {
+    books: B,
     clock: ManualClock,
 }
 
-impl Memory {
+impl<B: Default> Shared<B> {
     fn new() -> Self {
-        Self { books: Arc::default(), clock: noon() }
+        Self { books: B::default(), clock: noon() }
     }
 }
 
-impl Subject for Memory {
-    type Books = Arc<MemoryStore>;
+impl<B: Clone + Send + Sync + 'static> Subject for Shared<B> {
+    type Books = B;
 
-    async fn open(&self) -> Arc<MemoryStore> {
+    async fn open(&self) -> B {
         self.books.clone()
     }
 
     fn clock(&self) -> &ManualClock {
         &self.clock
     }
+
+    fn episodes(&self) -> u64 {
+        2_000
+    }
 }
 
 mod memory {
-    use super::Memory;
+    use super::{Arc, MemoryStore, Shared};
 
-    tower_quota::contract!(Store: Memory::new());
+    tower_quota::contract!(Store: Shared::<Arc<MemoryStore>>::new());
+}
+
+mod deferred {
+    use super::{DeferredStore, Shared};
+
+    tower_quota::contract!(Store: Shared::<DeferredStore>::new());
 }
 
 #[cfg(feature = "remote")]
 mod plain {
-    use tower_quota::ManualClock;
-    use tower_quota::contract::Subject;
+    use super::{Shared, noon};
+    use crate::support::PlainBooks;
 
-    use crate::support::{PlainBooks, noon};
-
-    struct Plain {
-        books: PlainBooks,
-        clock: ManualClock,
-    }
-
-    impl Plain {
-        fn new() -> Self {
-            let clock = noon();
-            Self { books: PlainBooks::new(clock.clone()), clock }
-        }
-    }
-
-    impl Subject for Plain {
-        type Books = PlainBooks;
-
-        async fn open(&self) -> PlainBooks {
-            self.books.clone()
-        }
-
-        fn clock(&self) -> &ManualClock {
-            &self.clock
-        }
-
-        fn episodes(&self) -> u64 {
-            2_000
-        }
-    }
-
-    tower_quota::contract!(RemoteBooks: Plain::new());
+    tower_quota::contract!(RemoteBooks: {
+        let clock = noon();
+        Shared { books: PlainBooks::new(clock.clone()), clock }
+    });
 }

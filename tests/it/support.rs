@@ -1,5 +1,6 @@
 //! What several test files need.
 
+mod deferred_store;
 mod layers;
 #[cfg(feature = "remote")]
 mod plain_books;
@@ -21,6 +22,7 @@ use tower_quota::{
     Decision, Denial, Limit, ManualClock, Plan, Profile, Quotas, Reservation, Status, Window,
 };
 
+pub(crate) use deferred_store::DeferredStore;
 pub(crate) use layers::*;
 #[cfg(feature = "remote")]
 pub(crate) use plain_books::PlainBooks;

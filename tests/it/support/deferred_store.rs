@@ -1,0 +1,93 @@
+//! A store that answers later, and settles no sooner than it has to: as remote ones do.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use futures::future::FutureExt;
+use tokio::task::yield_now;
+use tower_quota::store::{
+    Answer, Change, Counter, Hold, HoldId, MemoryStore, Reserve, Settle, Store, Verdict,
+};
+use tower_quota::{Count, ProfileId, Spent, StoreError, Timestamp};
+
+/// A handle of the memory store. Its clones share the books and the queue.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeferredStore {
+    books: Arc<MemoryStore>,
+    queue: Arc<Queue>,
+}
+
+/// What waits to be settled.
+#[derive(Debug, Default)]
+struct Queue {
+    open: Mutex<HashMap<HoldId, Vec<Hold>>>,
+    settlements: Mutex<Vec<(HoldId, Spent)>>,
+}
+
+impl Settle for Queue {
+    fn settle(&self, id: HoldId, spent: Spent) {
+        self.settlements.lock().unwrap().push((id, spent));
+    }
+}
+
+impl Queue {
+    fn drain(&self) {
+        let settlements = std::mem::take(&mut *self.settlements.lock().unwrap());
+        for (id, spent) in settlements {
+            let hold = self.open.lock().unwrap().get_mut(&id).and_then(Vec::pop);
+            hold.unwrap().settle(spent);
+        }
+    }
+}
+
+/// An answer that is there already, heard a few turns later.
+fn later<T: Send + 'static>(answer: Answer<T>) -> Answer<T> {
+    let Answer::Ready(answer) = answer else { panic!("the memory store never waits") };
+    let heard = async move {
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        answer
+    };
+    Answer::Pending(heard.boxed())
+}
+
+impl Store for DeferredStore {
+    fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
+        let queue = self.queue.clone();
+        later(self.books.reserve(request).map(move |verdict| match verdict {
+            Ok(Verdict::Granted(hold, counts)) => {
+                let id = hold.id();
+                queue.open.lock().unwrap().entry(id).or_default().push(hold);
+                Ok(Verdict::Granted(Hold::new(id, queue), counts))
+            }
+            other => other,
+        }))
+    }
+
+    fn read(
+        &self,
+        scope: &ProfileId,
+        counters: &[Counter<'_>],
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        later(self.books.read(scope, counters))
+    }
+
+    fn change(
+        &self,
+        scope: &ProfileId,
+        counters: &[Counter<'_>],
+        change: Change,
+        now: Timestamp,
+    ) -> Answer<Result<(), StoreError>> {
+        later(self.books.change(scope, counters, change, now))
+    }
+
+    fn flush(&self) -> Answer<Result<(), StoreError>> {
+        let queue = self.queue.clone();
+        later(Answer::Ready(())).map(move |()| {
+            queue.drain();
+            Ok(())
+        })
+    }
+}
