@@ -46,10 +46,14 @@ use crate::error::StoreError;
 /// # }
 /// ```
 ///
-/// Each operation is one script, which the server executes as a whole. All counts of a profile lie
-/// in one slot of a Cluster. Two keys are kept for each counter that is in use, some 100 bytes, and
-/// 100 bytes more for each hold. They expire when nothing in them can matter any more: nothing has
-/// to be swept.
+/// Each operation is one script, which the server executes as a whole. A counter takes some 140
+/// bytes, and 220 more for the first hold in flight; each further hold takes 50, or 200 where more
+/// than a hundred are in flight at once. Keys expire when nothing in them can matter any more:
+/// nothing has to be swept.
+///
+/// Of what has lapsed on one counter, a request purges a thousand holds at most, or as many as it
+/// needs to be granted. Only where a crash has left more than that behind, the `held` that comes
+/// with a grant may still count some of them.
 ///
 /// # What Redis cannot promise
 ///
@@ -65,19 +69,25 @@ use crate::error::StoreError;
 ///   how many replicas have it: a round trip more for each request, and a failover may still
 ///   promote a replica that has not. These books do not use it.
 /// - **when it evicts** keys. Set `maxmemory-policy noeviction`; with another policy there is a
-///   [warning](Self::warnings). A server that is out of memory then refuses to hold
-///   units, which is a failure and not a denial, and still settles what is held.
+///   [warning](Self::warnings). A server that is out of memory then refuses to hold units, which is
+///   a failure and not a denial, and still settles what is held.
 ///
 /// What was forgotten can be granted once more, and that is all: settling a forgotten hold changes
 /// nothing, no count is ever negative, and nobody is denied because of it. Where a limit is worth
-/// more than that, keep it in a database that makes
-/// every write durable.
+/// more than that, keep it in a database that makes every write durable.
+///
+/// # A Cluster
+///
+/// Where the counts of one request lie in different slots, no script reaches all of them: they are
+/// held one slot after the other, and given back when a later one has no room. Somebody else may
+/// be denied in between by units that are about to come back. A slot that has moved is
+/// followed; while it is on its way, what has not arrived yet is a transient failure.
 ///
 /// # Clocks
 ///
 /// Leases run by the clock of the server, on a Cluster by that of each node: keep the nodes'
-/// clocks together. Windows are the callers' affair. A caller whose clock lags so far
-/// that it asks for a window that ended [`keep`](Lease::keep) ago gets an error.
+/// clocks together. Windows are the callers' affair. A caller whose clock lags so far that it asks
+/// for a window that ended [`keep`](Lease::keep) ago gets an error.
 ///
 /// # Access
 ///

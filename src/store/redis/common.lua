@@ -43,7 +43,12 @@ local function open(index, now, ids)
   return counter
 end
 
+-- Writes a counter, with more fields. What only a purge changes is left out where there was none.
 local function write(counter, ...)
+  if counter.exists and not counter.was_purged then
+    redis.call('HSET', counter.key, 'u', counter.used, 'h', counter.held, 'd', counter.due, ...)
+    return
+  end
   redis.call('HSET', counter.key, 'u', counter.used, 'h', counter.held, 'p', counter.purged,
     'd', counter.due, ...)
 end
@@ -104,7 +109,7 @@ local function purge(counter, keep)
   counter.due = tonumber(redis.call('ZRANGEBYSCORE', counter.holds, after(counter.purged), '+inf',
     'WITHSCORES', 'LIMIT', 0, 1)[2] or 0)
   forget(counter, keep)
-  counter.changed = true
+  counter.was_purged = true
 end
 
 -- Lets a key live until an instant, and no shorter than it would already.

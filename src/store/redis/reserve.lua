@@ -74,7 +74,7 @@ local answer = { granted and 1 or 0, now }
 for _, counter in ipairs(counters) do
   if admitted and not repeated then
     hold(counter)
-  elseif counter.changed then
+  elseif counter.was_purged then
     write(counter)
   end
   table.insert(answer, counter.used)

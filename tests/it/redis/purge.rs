@@ -8,7 +8,7 @@ use tower_quota::store::{
 use tower_quota::{ManualClock, Spent, Window};
 
 use super::server::RedisServer;
-use super::{PATIENCE, books, charges, counter, id, now, read, settlement};
+use super::{PATIENCE, books, charges, counter, id, noon, now, read, settlement};
 
 const HOLDS: u64 = 2_500;
 
@@ -109,4 +109,19 @@ async fn what_was_charged_is_corrected_as_if_all_had_been_purged() {
     nothing.spent = Spent::Units(0);
     books.settle(&[nothing]).await.unwrap();
     assert_eq!(read(&books, &day).await, (2, 0));
+}
+
+#[tokio::test]
+async fn what_is_held_after_the_clock_was_set_back_is_alive() {
+    let (_server, books, clock) = books().await;
+    let day = counter("ada", Window::Day, now(&clock)).await;
+    books.reserve(&request(&clock, 1, &day, 1, Lapse::GiveBack)).await.unwrap();
+    clock.advance(books.lease().length);
+    books.reserve(&request(&clock, 2, &day, 1, Lapse::GiveBack)).await.unwrap();
+    // The first hold has lapsed and been purged.
+    clock.set(noon());
+    books.reserve(&request(&clock, 3, &day, 1, Lapse::GiveBack)).await.unwrap();
+    assert_eq!(read(&books, &day).await, (0, 2));
+    books.settle(&[settlement(3, std::slice::from_ref(&day))]).await.unwrap();
+    assert_eq!(read(&books, &day).await, (1, 1));
 }
