@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -21,6 +22,9 @@ use super::error::spoils_connection;
 
 /// How many commands wait for the socket before callers wait themselves.
 const QUEUED_COMMANDS: usize = 1_000;
+
+/// How many calls in a row may give up waiting until the connection is thought to be stuck.
+const GIVEN_UP: u32 = 4;
 
 /// A connection that all calls share. It comes back after a failure, and sends nothing twice.
 pub(super) enum Connection {
@@ -57,13 +61,15 @@ pub(super) struct Link {
     source: Arc<Source>,
     connecting: ArcSwap<Connecting>,
     timeout: Duration,
+    /// Calls that gave up waiting since the last answer.
+    given_up: AtomicU32,
 }
 
 impl Link {
     pub(super) fn new(source: Source, timeout: Duration) -> Self {
         let source = Arc::new(source);
         let connecting = ArcSwap::from_pointee(source.clone().connecting(timeout));
-        Self { source, connecting, timeout }
+        Self { source, connecting, timeout, given_up: AtomicU32::new(0) }
     }
 
     /// Waits for the first connection, for as long as it takes to ask all Sentinels.
@@ -82,7 +88,9 @@ impl Link {
             // The next call goes on waiting for it: several Sentinels may have to be asked.
             Err(_) => return Err(RedisError::from(io::Error::from(io::ErrorKind::TimedOut))),
         };
+        let mut call = Waiting { link: self, connecting: &connecting, answered: false };
         let answer = command.query_async(&mut connection).await;
+        call.answered = true;
         if answer.as_ref().is_err_and(spoils_connection) {
             self.replace(&connecting);
         }
@@ -93,6 +101,26 @@ impl Link {
     fn replace(&self, failed: &Arc<Connecting>) {
         let next = Arc::new(self.source.clone().connecting(self.timeout));
         self.connecting.compare_and_swap(failed, next);
+    }
+}
+
+/// A call that waits for its answer. Its caller may run out of patience before the connection does,
+/// each time: that must not keep a connection that is stuck.
+struct Waiting<'a> {
+    link: &'a Link,
+    connecting: &'a Arc<Connecting>,
+    answered: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let given_up = &self.link.given_up;
+        if self.answered {
+            given_up.store(0, Ordering::Relaxed);
+        } else if given_up.fetch_add(1, Ordering::Relaxed).saturating_add(1) >= GIVEN_UP {
+            given_up.store(0, Ordering::Relaxed);
+            self.link.replace(self.connecting);
+        }
     }
 }
 
