@@ -88,15 +88,21 @@ impl RedisServer {
 
     /// Waits until it takes part in a Cluster of so many nodes, all of whose slots are served.
     async fn await_cluster(&self, nodes: u32) {
-        let nodes = format!("cluster_known_nodes:{nodes}\r");
+        self.await_line("CLUSTER INFO", &format!("cluster_known_nodes:{nodes}")).await;
+        self.await_line("CLUSTER INFO", "cluster_state:ok").await;
+    }
+
+    /// Waits until the answer to a command has this line.
+    pub(super) async fn await_line(&self, command: &str, line: &str) {
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
-        loop {
+        for _ in 0..1_500 {
             ticks.tick().await;
-            let info: String = self.ask("CLUSTER INFO").await;
-            if info.contains("cluster_state:ok") && info.contains(&nodes) {
+            let answer: String = self.ask(command).await;
+            if answer.lines().any(|found| found == line) {
                 return;
             }
         }
+        panic!("{command} never said {line}");
     }
 
     /// Executes a command.

@@ -102,3 +102,33 @@ async fn a_slot_that_has_moved_is_followed() {
     let keys: Vec<String> = other.ask("KEYS *").await;
     assert_eq!(keys.len(), 2);
 }
+
+#[tokio::test]
+async fn after_a_failover_the_new_primary_is_found() {
+    let mut primary = RedisServer::start_cluster().await;
+    let replica = RedisServer::start_beside(&primary).await;
+    let owner: String = primary.ask("CLUSTER MYID").await;
+    replica.tell(&format!("CLUSTER REPLICATE {owner}")).await;
+    replica.await_line("INFO replication", "master_link_status:up").await;
+
+    let clock = ManualClock::at(noon());
+    let builder = RedisBooks::cluster([primary.url(), replica.url()]).clock(clock.clone());
+    let books = builder.connect().await.unwrap();
+    let day = [counter("ada", Window::Day, now(&clock)).await];
+    hold(&books, 1, &day).await;
+
+    primary.kill();
+    replica.tell("CLUSTER FAILOVER TAKEOVER").await;
+    replica.await_line("CLUSTER INFO", "cluster_state:ok").await;
+    let request = request(&books, 2, &day).await;
+    let mut failures = 0;
+    let verdict = loop {
+        match books.reserve(&request).await {
+            Ok(verdict) => break verdict,
+            Err(error) => assert!(error.is_transient(), "{error:?}"),
+        }
+        failures += 1;
+        assert!(failures < 100, "it is not found");
+    };
+    assert!(matches!(verdict.held, Held::Granted(_)));
+}
