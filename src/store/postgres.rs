@@ -3,10 +3,12 @@
 mod builder;
 mod reserve_one;
 mod rows;
+mod rush;
 mod session;
 mod statements;
 
 use std::fmt;
+use std::sync::Arc;
 
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Executor, query, query_scalar};
@@ -16,7 +18,7 @@ use super::books::{
     RemoteVerdict, Renewal,
 };
 use super::hold::HoldId;
-use super::sql::line::{Ask, Job};
+use super::sql::line::{Ask, answer_all, answered};
 use super::sql::read::Found;
 use super::sql::sweep::Cursor;
 use super::sql::tables::Tables;
@@ -26,11 +28,13 @@ use crate::count::Count;
 use crate::error::StoreError;
 pub use builder::PostgresBooksBuilder;
 use builder::Source;
+use rush::Rush;
 use session::{Session, failure};
 
 /// Books in a PostgreSQL database, which many processes share.
 ///
-/// To hold units of one counter takes one statement, to hold those of several a transaction. Rows
+/// To hold units of one counter takes one statement, to hold those of several a transaction. Calls of
+/// a process that hold units of the same counter at the same time are done together. Rows
 /// are locked in one order, counters by their keys and then holds, so that no two transactions
 /// wait for each other. The time is the server's.
 ///
@@ -52,7 +56,8 @@ use session::{Session, failure};
 #[doc = include_str!("sql/postgres.sql")]
 /// ```
 pub struct PostgresBooks {
-    session: Session,
+    session: Arc<Session>,
+    rush: Arc<Rush>,
     tables: Tables,
     cursor: Cursor,
 }
@@ -97,16 +102,10 @@ impl PostgresBooks {
     /// Does a verb in a transaction of its own.
     async fn execute<V: Verb + 'static>(&self, verb: V) -> Result<V::Answer, StoreError> {
         let (ask, answer) = Ask::new(verb);
-        let mut jobs: [Box<dyn Job>; 1] = [Box::new(ask)];
+        let mut jobs = vec![Box::new(ask)];
         let written = self.session.write(&mut jobs).await.map_err(failure);
-        for job in jobs {
-            match &written {
-                Ok(()) => job.done(),
-                Err(failure) => job.failed(failure),
-            }
-        }
-        let unanswered = |_| Err(StoreError::transient(V::NAME, "there was no answer"));
-        answer.await.unwrap_or_else(unanswered)
+        answer_all(jobs, written);
+        answered::<V>(answer).await
     }
 
     async fn find(&self, counters: &[RemoteCounter]) -> sqlx::Result<Found> {
@@ -132,13 +131,15 @@ impl RemoteBooks for PostgresBooks {
     }
 
     async fn reserve(&self, request: &RemoteReserve) -> Result<RemoteVerdict, StoreError> {
-        if let [charge] = &*request.charges {
-            let verdict = self.session.reserve_one(request, charge).await;
-            if let Some(verdict) = verdict.map_err(|error| failure(error).of("reserve"))? {
-                return Ok(verdict);
-            }
+        let [charge] = &*request.charges else {
+            return self.execute(request.clone()).await;
+        };
+        let seat = self.rush.enter(charge.counter.key().into());
+        let (ask, answer) = Ask::new(request.clone());
+        if let Some(worker) = seat.line.push(Box::new(ask)) {
+            tokio::spawn(self.session.clone().rush(worker, seat.clone()));
         }
-        self.execute(request.clone()).await
+        answered::<RemoteReserve>(answer).await
     }
 
     async fn settle(&self, batch: &[RemoteSettlement]) -> Result<Vec<HoldId>, StoreError> {

@@ -16,7 +16,7 @@ use super::books::{
     RemoteVerdict, Renewal,
 };
 use super::hold::HoldId;
-use super::sql::line::{Ask, Line};
+use super::sql::line::{Ask, Job, Line, answered};
 use super::sql::read::Found;
 use super::sql::sweep::Cursor;
 use super::sql::verbs::Verb;
@@ -55,7 +55,7 @@ pub struct SqliteBooks {
     read: SqlStr,
     schema: SqlStr,
     writer: Arc<Writer>,
-    line: Arc<Line>,
+    line: Arc<Line<dyn Job>>,
     cursor: Cursor,
 }
 
@@ -82,11 +82,10 @@ impl SqliteBooks {
     /// Puts a verb in line and waits for its answer.
     async fn ask<V: Verb + 'static>(&self, verb: V) -> Result<V::Answer, StoreError> {
         let (ask, answer) = Ask::new(verb);
-        if let Some(worker) = self.line.push(ask) {
+        if let Some(worker) = self.line.push(Box::new(ask)) {
             tokio::spawn(self.writer.clone().work(worker));
         }
-        let cut_short = |_| Err(StoreError::transient(V::NAME, "the runtime that wrote has ended"));
-        answer.await.unwrap_or_else(cut_short)
+        answered::<V>(answer).await
     }
 
     async fn find(&self, counter: &RemoteCounter, now: Timestamp) -> sqlx::Result<Found> {

@@ -1,6 +1,7 @@
 //! Connecting to a PostgreSQL database.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -104,13 +105,14 @@ impl PostgresBooksBuilder {
             Source::Pool(pool) => Ok(pool),
         };
         Ok(PostgresBooks {
-            session: Session {
+            session: Arc::new(Session {
                 pool: pool.map_err(|error| failure(error).of("connect"))?,
                 statements: Statements::new(&tables),
                 lease: self.lease,
                 clock: self.clock,
                 begin: begin(self.timeout),
-            },
+            }),
+            rush: Arc::default(),
             tables,
             cursor: Cursor::default(),
         })

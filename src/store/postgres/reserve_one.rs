@@ -7,7 +7,7 @@ use sqlx::query;
 use super::session::Session;
 use crate::clock::Timestamp;
 use crate::count::Counts;
-use crate::store::books::{Held, Lapse, MAX_COUNT, RemoteCharge, RemoteReserve, RemoteVerdict};
+use crate::store::books::{Held, Lapse, MAX_COUNT, RemoteReserve, RemoteVerdict};
 use crate::store::sql::decode::{counter, instant};
 use crate::store::sql::rows::{to_bits, to_count};
 
@@ -17,8 +17,10 @@ impl Session {
     pub(super) async fn reserve_one(
         &self,
         request: &RemoteReserve,
-        charge: &RemoteCharge,
     ) -> sqlx::Result<Option<RemoteVerdict>> {
+        let [charge] = &*request.charges else {
+            return Ok(None);
+        };
         let window = charge.counter.window;
         let reserve = query(self.statements.reserve_one.clone())
             .bind(charge.counter.key())

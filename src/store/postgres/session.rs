@@ -28,7 +28,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Does jobs in one transaction.
-    pub(super) async fn write(&self, jobs: &mut [Box<dyn Job>]) -> sqlx::Result<()> {
+    pub(super) async fn write<J: Job + ?Sized>(&self, jobs: &mut [Box<J>]) -> sqlx::Result<()> {
         let mut transaction = self.pool.begin_with(self.begin.clone()).await?;
         let rows = &mut self.rows(&mut transaction);
         let draft = apply_all(rows, jobs, self.lease).await?;

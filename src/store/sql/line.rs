@@ -44,6 +44,20 @@ impl<V: Verb> Ask<V> {
     }
 }
 
+impl<V: Verb> Ask<V> {
+    /// What is asked.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn verb(&self) -> &V {
+        &self.verb
+    }
+
+    /// Answers.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn answer(self, answer: Result<V::Answer, StoreError>) {
+        drop(self.reply.send(answer));
+    }
+}
+
 impl<V: Verb> Job for Ask<V> {
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
@@ -70,9 +84,9 @@ impl<V: Verb> Job for Ask<V> {
 }
 
 /// Does jobs. What has changed is to be written.
-pub(crate) async fn apply_all(
+pub(crate) async fn apply_all<J: Job + ?Sized>(
     rows: &mut impl Rows,
-    jobs: &mut [Box<dyn Job>],
+    jobs: &mut [Box<J>],
     lease: Lease,
 ) -> sqlx::Result<Draft> {
     let mut wanted = Wanted::default();
@@ -87,40 +101,44 @@ pub(crate) async fn apply_all(
 }
 
 /// Jobs in the order in which they came. At most one worker takes from them.
-#[derive(Default)]
-pub(crate) struct Line(Mutex<State>);
+pub(crate) struct Line<J: ?Sized>(Mutex<State<J>>);
 
-#[derive(Default)]
-struct State {
-    jobs: VecDeque<Box<dyn Job>>,
+struct State<J: ?Sized> {
+    jobs: VecDeque<Box<J>>,
     is_worked_on: bool,
 }
 
 /// Takes jobs from a line, until there are none.
-pub(crate) struct Worker {
-    line: Arc<Line>,
+pub(crate) struct Worker<J: Job + ?Sized> {
+    line: Arc<Line<J>>,
     is_done: bool,
 }
 
-impl Line {
+impl<J: Job + ?Sized> Line<J> {
     /// Puts a job at the end of the line. If nobody works on the line, whoever called is to.
-    pub(crate) fn push(self: &Arc<Self>, job: impl Job + 'static) -> Option<Worker> {
+    pub(crate) fn push(self: &Arc<Self>, job: Box<J>) -> Option<Worker<J>> {
         let mut state = self.state();
-        state.jobs.push_back(Box::new(job));
+        state.jobs.push_back(job);
         let is_idle = !std::mem::replace(&mut state.is_worked_on, true);
         is_idle.then(|| Worker { line: self.clone(), is_done: false })
     }
 
     /// No job is left half taken if a thread panics in between.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<J>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Worker {
+impl<J: ?Sized> Default for Line<J> {
+    fn default() -> Self {
+        Self(Mutex::new(State { jobs: VecDeque::new(), is_worked_on: false }))
+    }
+}
+
+impl<J: Job + ?Sized> Worker<J> {
     /// The first jobs of the line that somebody waits for, at most so many. Without any, the work is
     /// done.
-    pub(crate) fn next(&mut self, at_most: usize) -> Option<Vec<Box<dyn Job>>> {
+    pub(crate) fn next(&mut self, at_most: usize) -> Option<Vec<Box<J>>> {
         let mut state = self.line.state();
         let mut jobs = Vec::new();
         while jobs.len() < at_most {
@@ -139,7 +157,7 @@ impl Worker {
     }
 }
 
-impl Drop for Worker {
+impl<J: Job + ?Sized> Drop for Worker<J> {
     /// If the work was cut short, for its runtime has ended: whoever waits gets an error, and the
     /// next one to come works.
     fn drop(&mut self) {
@@ -149,4 +167,24 @@ impl Drop for Worker {
             state.jobs.clear();
         }
     }
+}
+
+/// Answers all jobs of a transaction.
+pub(crate) fn answer_all<J: Job + ?Sized>(jobs: Vec<Box<J>>, written: Result<(), Failure>) {
+    match written {
+        Ok(()) => jobs.into_iter().for_each(Job::done),
+        Err(failure) => {
+            for job in jobs {
+                job.failed(&failure);
+            }
+        }
+    }
+}
+
+/// The answer of a job.
+pub(crate) async fn answered<V: Verb>(
+    answer: oneshot::Receiver<Result<V::Answer, StoreError>>,
+) -> Result<V::Answer, StoreError> {
+    let cut_short = |_| Err(StoreError::transient(V::NAME, "the runtime that wrote has ended"));
+    answer.await.unwrap_or_else(cut_short)
 }

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::store::books::Lease;
 use crate::store::sql::draft::Rows;
 use crate::store::sql::error::{Cause, Failure};
-use crate::store::sql::line::{Job, Worker, apply_all};
+use crate::store::sql::line::{Job, Worker, answer_all, apply_all};
 use crate::store::sql::sweep::{Cursor, sweep};
 
 /// How many verbs are written in one transaction at most: some milliseconds' worth.
@@ -28,17 +28,10 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Does what stands in line, until nothing does.
-    pub(super) async fn work(self: Arc<Self>, mut worker: Worker) {
+    pub(super) async fn work(self: Arc<Self>, mut worker: Worker<dyn Job>) {
         while let Some(mut jobs) = worker.next(TOGETHER) {
-            match self.write(&mut jobs).await {
-                Ok(()) => jobs.into_iter().for_each(Job::done),
-                Err(error) => {
-                    let failure = failure(error);
-                    for job in jobs {
-                        job.failed(&failure);
-                    }
-                }
-            }
+            let written = self.write(&mut jobs).await.map_err(failure);
+            answer_all(jobs, written);
         }
     }
 

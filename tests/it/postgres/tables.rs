@@ -131,12 +131,17 @@ async fn one_id_sent_many_times_at_once_is_one_grant() {
     let fixture = Fixture::new().await;
     let now = fixture.clock.now();
     let remix = [counter("7", Window::Day, now)];
-    let request = ask(1, &remix, Some(3), 2, now);
-    let answers = join_all((0..16).map(|_| fixture.books.reserve(&request))).await;
+    let books = || PostgresBooks::builder(&fixture.url).clock(fixture.clock.clone()).connect();
+    let books = join_all((0..8).map(|_| books())).await;
+    // The counter is there: the short way is open.
+    fixture.books.reserve(&ask(0, &remix, None, 1, now)).await.unwrap();
+    let request = ask(1, &remix, Some(9), 2, now);
+    let again = books.iter().chain(&books).map(|books| books.as_ref().unwrap().reserve(&request));
+    let answers = join_all(again).await;
     for answer in answers {
         assert!(matches!(answer.unwrap().held, Held::Granted(_)));
     }
-    assert_eq!(fixture.books.read(&remix).await.unwrap()[0].held, 2);
+    assert_eq!(fixture.books.read(&remix).await.unwrap()[0].held, 3);
 }
 
 #[tokio::test]

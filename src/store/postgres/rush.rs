@@ -1,0 +1,92 @@
+//! Many calls that hold units of the same counter: they are done one after the other, or several in
+//! one transaction, rather than wait for each other's locks.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::session::{Session, failure};
+use crate::store::books::RemoteReserve;
+use crate::store::sql::draft::Key;
+use crate::store::sql::line::{Ask, Job, Worker, answer_all};
+
+/// How many calls are done in one transaction.
+const TOGETHER: usize = 16;
+
+type Line = crate::store::sql::line::Line<Ask<RemoteReserve>>;
+
+/// A call, as a line hands it out.
+type Call = Box<Ask<RemoteReserve>>;
+
+/// A line for each counter that somebody is about to hold units of.
+#[derive(Default)]
+pub(super) struct Rush(Mutex<HashMap<Key, Place>>);
+
+/// A line, and how many seats there are.
+#[derive(Default)]
+struct Place {
+    line: Arc<Line>,
+    seats: usize,
+}
+
+/// A seat at a line. The line is there as long as somebody has one.
+pub(super) struct Seat {
+    pub(super) line: Arc<Line>,
+    rush: Arc<Rush>,
+    key: Key,
+}
+
+impl Rush {
+    pub(super) fn enter(self: &Arc<Self>, key: Key) -> Seat {
+        let mut places = self.places();
+        let place = places.entry(key.clone()).or_default();
+        place.seats = place.seats.saturating_add(1);
+        Seat { line: place.line.clone(), rush: self.clone(), key }
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<Key, Place>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clone for Seat {
+    fn clone(&self) -> Self {
+        self.rush.enter(self.key.clone())
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut places = self.rush.places();
+        if let Some(place) = places.get_mut(&self.key) {
+            place.seats = place.seats.saturating_sub(1);
+            if place.seats == 0 {
+                places.remove(&self.key);
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Does what stands in line, until nothing does.
+    pub(super) async fn rush(self: Arc<Self>, mut worker: Worker<Ask<RemoteReserve>>, _seat: Seat) {
+        while let Some(asks) = worker.next(TOGETHER) {
+            match <[_; 1]>::try_from(asks) {
+                Ok([ask]) => self.reserve_alone(ask).await,
+                Err(asks) => self.reserve_together(asks).await,
+            }
+        }
+    }
+
+    async fn reserve_alone(&self, ask: Call) {
+        match self.reserve_one(ask.verb()).await.map_err(failure) {
+            Ok(Some(verdict)) => ask.answer(Ok(verdict)),
+            Ok(None) => self.reserve_together(vec![ask]).await,
+            Err(failure) => ask.failed(&failure),
+        }
+    }
+
+    async fn reserve_together(&self, mut asks: Vec<Call>) {
+        let written = self.write(&mut asks).await.map_err(failure);
+        answer_all(asks, written);
+    }
+}
