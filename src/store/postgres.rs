@@ -18,7 +18,7 @@ use super::books::{
     RemoteVerdict, Renewal,
 };
 use super::hold::HoldId;
-use super::sql::line::{Ask, answer_all, answered};
+use super::sql::job::{Ask, answer_all, answered};
 use super::sql::read::Found;
 use super::sql::sweep::Cursor;
 use super::sql::tables::Tables;

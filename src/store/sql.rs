@@ -3,13 +3,15 @@
 //!
 //! A verb says which rows it wants (`verbs`). They are locked, counters before holds and in the order
 //! of their keys, read, changed and written in one transaction (`draft`), together with what else
-//! waits in line (`line`). What becomes of a row stands in `rows`.
+//! waits in line (`job`, `line`). What becomes of a row stands in `rows`.
 
 pub(crate) mod decode;
 pub(crate) mod draft;
 pub(crate) mod error;
+pub(crate) mod job;
 pub(crate) mod line;
 pub(crate) mod read;
+pub(crate) mod reserve;
 pub(crate) mod rows;
 pub(crate) mod statements;
 pub(crate) mod sweep;

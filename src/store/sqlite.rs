@@ -2,6 +2,7 @@
 
 mod builder;
 mod rows;
+mod statements;
 mod writer;
 
 use std::fmt;
@@ -16,7 +17,8 @@ use super::books::{
     RemoteVerdict, Renewal,
 };
 use super::hold::HoldId;
-use super::sql::line::{Ask, Job, Line, answered};
+use super::sql::job::{Ask, Job, answered};
+use super::sql::line::Line;
 use super::sql::read::Found;
 use super::sql::sweep::Cursor;
 use super::sql::verbs::Verb;
@@ -52,7 +54,6 @@ use writer::{Writer, failure};
 /// ```
 pub struct SqliteBooks {
     readers: SqlitePool,
-    read: SqlStr,
     schema: SqlStr,
     writer: Arc<Writer>,
     line: Arc<Line<dyn Job>>,
@@ -89,7 +90,8 @@ impl SqliteBooks {
     }
 
     async fn find(&self, counter: &RemoteCounter, now: Timestamp) -> sqlx::Result<Found> {
-        let select = query(self.read.clone()).bind(now.as_millis()).bind(counter.key());
+        let select =
+            query(self.writer.statements.read.clone()).bind(now.as_millis()).bind(counter.key());
         let row = select.fetch_one(&self.readers).await?;
         Found::new(std::slice::from_ref(&row))
     }

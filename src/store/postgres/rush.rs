@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::session::{Session, failure};
 use crate::store::books::RemoteReserve;
 use crate::store::sql::draft::Key;
-use crate::store::sql::line::{Ask, Job, Worker, answer_all};
+use crate::store::sql::job::{Ask, Job, answer_all};
+use crate::store::sql::line::Worker;
 
 /// How many calls are done in one transaction.
 const TOGETHER: usize = 16;

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::store::books::Lease;
 use crate::store::sql::draft::Rows;
 use crate::store::sql::error::{Cause, Failure};
-use crate::store::sql::line::{Job, apply_all};
+use crate::store::sql::job::{Job, apply_all};
 use crate::store::sql::sweep::{Cursor, sweep};
 
 /// What it takes to write.

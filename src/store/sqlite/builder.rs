@@ -10,12 +10,11 @@ use sqlx::sqlite::{
 };
 
 use super::SqliteBooks;
-use super::rows::Statements;
+use super::statements::Statements;
 use super::writer::{Writer, failure};
 use crate::clock::{Clock, SystemClock};
 use crate::error::StoreError;
 use crate::store::books::Lease;
-use crate::store::sql::statements::READ;
 use crate::store::sql::sweep::Cursor;
 use crate::store::sql::tables::{PREFIX, Tables};
 
@@ -97,7 +96,6 @@ impl SqliteBooksBuilder {
         };
         Ok(SqliteBooks {
             readers,
-            read: tables.name_in(&format!("{} key = $2", READ.replace("{now}", "$1"))),
             schema: tables.define(include_str!("../sql/sqlite.sql")),
             writer: Arc::new(Writer {
                 pool: writer,

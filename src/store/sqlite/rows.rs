@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Row, SqlStr, query};
+use sqlx::{Row, query};
+
+use super::statements::Statements;
 
 use crate::clock::{Clock, Timestamp};
 use crate::store::books::Lapse;
@@ -11,73 +13,7 @@ use crate::store::hold::HoldId;
 use crate::store::sql::decode::{counter, due, hold, instant, key};
 use crate::store::sql::draft::{Draft, Key, MARKED, Rows};
 use crate::store::sql::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
-use crate::store::sql::statements::{AFTER, CLOSED, DUE, MARK};
 use crate::store::sql::sweep::SweptRows;
-use crate::store::sql::tables::Tables;
-
-/// The statements, with the tables' names in them.
-#[derive(Debug)]
-pub(super) struct Statements {
-    counter: SqlStr,
-    hold: SqlStr,
-    line: SqlStr,
-    mark: SqlStr,
-    due: SqlStr,
-    put_counter: SqlStr,
-    put_hold: SqlStr,
-    drop_hold: SqlStr,
-    put_line: SqlStr,
-    closed: SqlStr,
-    after: SqlStr,
-    drop_marked: SqlStr,
-    drop_counter: SqlStr,
-    drop_lines: SqlStr,
-}
-
-impl Statements {
-    pub(super) fn new(tables: &Tables) -> Self {
-        let named = |statement| tables.name_in(statement);
-        Self {
-            counter: named("SELECT used, held, lapse_at FROM {counter} WHERE key = $1"),
-            hold: named(
-                "SELECT units, charge, deadline, lapsed FROM {hold}
-                WHERE key = $1 AND nonce = $2 AND seq = $3",
-            ),
-            line: named("SELECT seq FROM {merged} WHERE key = $1 AND nonce = $2"),
-            mark: named(MARK),
-            due: named(DUE),
-            put_counter: named(
-                "INSERT INTO {counter} (key, used, held, lapse_at, ends_at)
-                VALUES ($1, $2, $3, $4, $5)
-                ON CONFLICT (key) DO UPDATE
-                SET used = excluded.used, held = excluded.held, lapse_at = excluded.lapse_at",
-            ),
-            put_hold: named(
-                "INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, lapsed)
-                VALUES ($1, $2, $3, $4, $5, $6, FALSE)
-                ON CONFLICT (key, nonce, seq) DO UPDATE SET deadline = excluded.deadline",
-            ),
-            drop_hold: named("DELETE FROM {hold} WHERE key = $1 AND nonce = $2 AND seq = $3"),
-            put_line: named(
-                "INSERT INTO {merged} (key, nonce, seq) VALUES ($1, $2, $3)
-                ON CONFLICT (key, nonce) DO UPDATE SET seq = excluded.seq",
-            ),
-            closed: named(CLOSED),
-            after: named(AFTER),
-            drop_marked: named(
-                "DELETE FROM {hold} WHERE (key, nonce, seq) IN (
-                    SELECT key, nonce, seq FROM {hold} WHERE lapsed AND deadline <= $1
-                    ORDER BY deadline LIMIT $2
-                )",
-            ),
-            drop_counter: named(
-                "DELETE FROM {counter} WHERE key = $1 AND ends_at <= $2
-                AND NOT EXISTS (SELECT 1 FROM {hold} WHERE key = $1)",
-            ),
-            drop_lines: named("DELETE FROM {merged} WHERE key = $1"),
-        }
-    }
-}
 
 /// A locked file.
 #[derive(Debug)]

@@ -6,12 +6,14 @@ use sqlx::error::DatabaseError;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Sqlite, Transaction};
 
-use super::rows::{SqliteRows, Statements};
+use super::rows::SqliteRows;
+use super::statements::Statements;
 use crate::clock::Clock;
 use crate::store::books::Lease;
 use crate::store::sql::draft::Rows;
 use crate::store::sql::error::{Cause, Failure};
-use crate::store::sql::line::{Job, Worker, answer_all, apply_all};
+use crate::store::sql::job::{Job, answer_all, apply_all};
+use crate::store::sql::line::Worker;
 use crate::store::sql::sweep::{Cursor, sweep};
 
 /// How many verbs are written in one transaction at most: some milliseconds' worth.

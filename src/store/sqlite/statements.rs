@@ -1,0 +1,72 @@
+//! The statements, with the tables' names in them.
+
+use sqlx::SqlStr;
+
+use crate::store::sql::statements::{AFTER, CLOSED, DUE, MARK, READ};
+use crate::store::sql::tables::Tables;
+
+/// All statements.
+#[derive(Debug)]
+pub(super) struct Statements {
+    pub(super) read: SqlStr,
+    pub(super) counter: SqlStr,
+    pub(super) hold: SqlStr,
+    pub(super) line: SqlStr,
+    pub(super) mark: SqlStr,
+    pub(super) due: SqlStr,
+    pub(super) put_counter: SqlStr,
+    pub(super) put_hold: SqlStr,
+    pub(super) drop_hold: SqlStr,
+    pub(super) put_line: SqlStr,
+    pub(super) closed: SqlStr,
+    pub(super) after: SqlStr,
+    pub(super) drop_marked: SqlStr,
+    pub(super) drop_counter: SqlStr,
+    pub(super) drop_lines: SqlStr,
+}
+
+impl Statements {
+    pub(super) fn new(tables: &Tables) -> Self {
+        let named = |statement: &str| tables.name_in(statement);
+        Self {
+            read: named(&format!("{} key = $2", READ.replace("{now}", "$1"))),
+            counter: named("SELECT used, held, lapse_at FROM {counter} WHERE key = $1"),
+            hold: named(
+                "SELECT units, charge, deadline, lapsed FROM {hold}
+                WHERE key = $1 AND nonce = $2 AND seq = $3",
+            ),
+            line: named("SELECT seq FROM {merged} WHERE key = $1 AND nonce = $2"),
+            mark: named(MARK),
+            due: named(DUE),
+            put_counter: named(
+                "INSERT INTO {counter} (key, used, held, lapse_at, ends_at)
+                VALUES ($1, $2, $3, $4, $5)
+                ON CONFLICT (key) DO UPDATE
+                SET used = excluded.used, held = excluded.held, lapse_at = excluded.lapse_at",
+            ),
+            put_hold: named(
+                "INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, lapsed)
+                VALUES ($1, $2, $3, $4, $5, $6, FALSE)
+                ON CONFLICT (key, nonce, seq) DO UPDATE SET deadline = excluded.deadline",
+            ),
+            drop_hold: named("DELETE FROM {hold} WHERE key = $1 AND nonce = $2 AND seq = $3"),
+            put_line: named(
+                "INSERT INTO {merged} (key, nonce, seq) VALUES ($1, $2, $3)
+                ON CONFLICT (key, nonce) DO UPDATE SET seq = excluded.seq",
+            ),
+            closed: named(CLOSED),
+            after: named(AFTER),
+            drop_marked: named(
+                "DELETE FROM {hold} WHERE (key, nonce, seq) IN (
+                    SELECT key, nonce, seq FROM {hold} WHERE lapsed AND deadline <= $1
+                    ORDER BY deadline LIMIT $2
+                )",
+            ),
+            drop_counter: named(
+                "DELETE FROM {counter} WHERE key = $1 AND ends_at <= $2
+                AND NOT EXISTS (SELECT 1 FROM {hold} WHERE key = $1)",
+            ),
+            drop_lines: named("DELETE FROM {merged} WHERE key = $1"),
+        }
+    }
+}
