@@ -100,8 +100,6 @@ pub(crate) struct Draft {
 #[derive(Debug, Default)]
 pub(crate) struct CounterPage {
     pub(crate) row: CounterRow,
-    /// None where the counter is not made.
-    pub(crate) ends_at: Option<Timestamp>,
     pub(crate) changed: bool,
 }
 
@@ -132,9 +130,8 @@ impl Draft {
     ) -> sqlx::Result<Self> {
         let stored = rows.counters(&wanted.counters).await?;
         let now = rows.now().await?;
-        let empty = |ends_at: &Option<_>| CounterPage { ends_at: *ends_at, ..Default::default() };
-        let mut counters: BTreeMap<_, _> =
-            wanted.counters.iter().map(|(key, ends_at)| (key.clone(), empty(ends_at))).collect();
+        let mut counters: BTreeMap<_, CounterPage> =
+            wanted.counters.keys().map(|key| (key.clone(), CounterPage::default())).collect();
         for (key, row) in stored {
             if let Some(page) = counters.get_mut(&key) {
                 page.row = row;

@@ -1,6 +1,6 @@
 //! The rows of an SQLite file, in a transaction that has locked it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Row, query};
@@ -21,6 +21,8 @@ pub(super) struct SqliteRows<'a> {
     pub(super) connection: &'a mut SqliteConnection,
     pub(super) statements: &'a Statements,
     pub(super) clock: &'a dyn Clock,
+    /// When the windows of counters end that are to be made.
+    pub(super) ends: HashMap<Key, Timestamp>,
 }
 
 impl Rows for SqliteRows<'_> {
@@ -29,10 +31,12 @@ impl Rows for SqliteRows<'_> {
         wanted: &BTreeMap<Key, Option<Timestamp>>,
     ) -> sqlx::Result<Vec<(Key, CounterRow)>> {
         let mut counters = Vec::new();
-        for key in wanted.keys() {
+        for (key, end) in wanted {
             let select = query(self.statements.counter.clone()).bind(key.to_vec());
             if let Some(row) = select.fetch_optional(&mut *self.connection).await? {
                 counters.push((key.clone(), counter(&row)?));
+            } else if let Some(end) = end {
+                self.ends.insert(key.clone(), *end);
             }
         }
         Ok(counters)
@@ -87,12 +91,14 @@ impl Rows for SqliteRows<'_> {
 
     async fn write(&mut self, draft: &Draft) -> sqlx::Result<()> {
         for (key, page) in draft.changed_counters() {
+            // Of one that is there, it stays what it is.
+            let end = self.ends.get(key).copied().unwrap_or(Timestamp::MAX);
             let put = query(self.statements.put_counter.clone())
                 .bind(key.to_vec())
                 .bind(page.row.used)
                 .bind(page.row.held)
                 .bind(page.row.lapse_at.map(Timestamp::as_millis))
-                .bind(page.ends_at.unwrap_or(Timestamp::MAX).as_millis());
+                .bind(end.as_millis());
             put.execute(&mut *self.connection).await?;
         }
         for ((key, id), row) in draft.put_holds() {

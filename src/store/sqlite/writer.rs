@@ -1,5 +1,6 @@
 //! The one connection of a process that writes to an SQLite file.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use sqlx::error::DatabaseError;
@@ -59,7 +60,12 @@ impl Writer {
     }
 
     fn rows<'a>(&'a self, transaction: &'a mut Transaction<'static, Sqlite>) -> SqliteRows<'a> {
-        SqliteRows { connection: transaction, statements: &self.statements, clock: &*self.clock }
+        SqliteRows {
+            connection: transaction,
+            statements: &self.statements,
+            clock: &*self.clock,
+            ends: HashMap::new(),
+        }
     }
 }
 
