@@ -3,22 +3,21 @@
 
 mod access;
 mod connection;
-mod episodes;
+mod contract;
 mod expiry;
+mod faults;
 mod keys;
 mod memory;
-mod model;
 mod numbers;
 mod purge;
 mod scripts;
 mod sentinel;
-mod server;
 mod slots;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tower_quota::store::{
     Answer, Change, Counter, Held, HoldId, Lapse, RedisBooks, RemoteBooks, RemoteCharge,
     RemoteCounter, RemoteReserve, RemoteSettlement, Reserve, Store, Verdict,
@@ -28,13 +27,10 @@ use tower_quota::{
     StoreError, Timestamp, Window,
 };
 
-use server::RedisServer;
+use crate::support::noon;
+use crate::support::servers::Redis;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-
-fn noon() -> DateTime<Utc> {
-    "2026-11-24T12:00:00Z".parse().unwrap()
-}
 
 /// A store that only remembers which limit it was asked for.
 #[derive(Debug, Default)]
@@ -63,6 +59,17 @@ impl Store for Recorder {
     ) -> Answer<Result<(), StoreError>> {
         unimplemented!()
     }
+}
+
+/// Executes a command, and gives its answer.
+async fn ask<T: redis::FromRedisValue>(server: &Redis, command: &str) -> T {
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut words = redis::Cmd::new();
+    for word in command.split(' ') {
+        words.arg(word);
+    }
+    words.query_async(&mut connection).await.unwrap()
 }
 
 /// The key of a limit with this window.
@@ -127,10 +134,16 @@ async fn read(books: &RedisBooks, counter: &RemoteCounter) -> (u64, u64) {
     (counts[0].used, counts[0].held)
 }
 
+/// Tells the keys of a test from those of others on servers that tests share.
+fn new_prefix() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{}:", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 /// Books of a server of their own, under a clock that stands still.
-async fn books() -> (RedisServer, RedisBooks, ManualClock) {
-    let server = RedisServer::start(&[]);
-    let clock = ManualClock::at(noon());
+async fn books() -> (Redis, RedisBooks, ManualClock) {
+    let server = Redis::start();
+    let clock = noon();
     let books = RedisBooks::builder(server.url()).clock(clock.clone()).connect().await.unwrap();
     (server, books, clock)
 }

@@ -26,7 +26,7 @@ local function change(counter, ends)
   -- What has lapsed and is charged is used already, and must not be added after a reset.
   while is_due(counter) do purge(counter, keep) end
   counter.used = changed(counter.used)
-  if not counter.exists and counter.used == 0 then return end
+  -- Also where it makes nothing of nothing: sent again, it must not change what came in between.
   write(counter, line, sequence)
   if ends and not counter.exists then live(counter.key, ends + keep, now, linger) end
 end

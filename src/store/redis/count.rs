@@ -44,10 +44,15 @@ impl RedisBooks {
     }
 
     /// Changes all counters that one script reaches, or none. The next call of the same number goes
-    /// on where this one fails.
+    /// on where this one fails. A window that is over for too long is found before anything is changed,
+    /// whatever slot it is in.
     pub(super) async fn change_all(&self, change: &RemoteChange) -> Result<(), StoreError> {
-        for part in self.reach().split(change.counters.iter()) {
-            self.change_part(change, &part).await?;
+        let parts = self.reach().split(change.counters.iter());
+        if parts.len() > 1 {
+            self.read_all(&change.counters).await?;
+        }
+        for part in &parts {
+            self.change_part(change, part).await?;
         }
         Ok(())
     }

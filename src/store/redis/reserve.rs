@@ -11,9 +11,9 @@ use crate::store::books::{
 };
 
 impl RedisBooks {
-    /// Holds units slot by slot, in the order of the charges. If one of them refuses, what was
-    /// taken of the others is given back. After an error the caller does that: nobody knows then
-    /// what was taken.
+    /// Holds units slot by slot, in the order of the charges. If one of them refuses, or says that
+    /// its window is over for too long, what was taken of the others is given back. After any other
+    /// error the caller does that: nobody knows then what was taken.
     pub(super) async fn reserve_all(
         &self,
         request: &RemoteReserve,
@@ -25,7 +25,13 @@ impl RedisBooks {
         for part in self.reach().split(counters) {
             let charges: Vec<_> =
                 part.iter().filter_map(|index| request.charges.get(*index)).collect();
-            let answer = self.reserve_in_one(request, &charges).await?;
+            let answer = match self.reserve_in_one(request, &charges).await {
+                Err(error) if error.is_clock_skew() && !taken.is_empty() => {
+                    self.give_back(request, taken).await?;
+                    return Err(error);
+                }
+                answer => answer?,
+            };
             now = answer.now;
             for (index, counted) in part.iter().zip(&answer.counts) {
                 if let Some(count) = counts.get_mut(*index) {
@@ -52,13 +58,21 @@ impl RedisBooks {
         taken: Vec<RemoteCharge>,
         answer: Answer,
     ) -> Result<RemoteVerdict, StoreError> {
-        let spent = Spent::Units(0);
-        let release =
-            RemoteSettlement { id: request.id, counters: taken.into(), spent, after: None };
-        self.settle_all(&[release]).await?;
+        self.give_back(request, taken).await?;
         let counters: Vec<_> = request.charges.iter().map(|of| of.counter.clone()).collect();
         let counts = self.read_all(&counters).await?.into();
         Ok(RemoteVerdict { held: refused(answer.outcome, counts), now: answer.now })
+    }
+
+    async fn give_back(
+        &self,
+        request: &RemoteReserve,
+        taken: Vec<RemoteCharge>,
+    ) -> Result<(), StoreError> {
+        let spent = Spent::Units(0);
+        let release =
+            RemoteSettlement { id: request.id, counters: taken.into(), spent, after: None };
+        self.settle_all(&[release]).await.map(drop)
     }
 
     /// Holds units of counters that one script reaches.

@@ -5,8 +5,9 @@ use std::error::Error;
 use tower_quota::Window;
 use tower_quota::store::{Change, RedisBooks, RemoteBooks, RemoteChange, Renewal};
 
-use super::server::RedisServer;
-use super::{charges, counter, hold, id, read, settlement};
+use super::{ask, charges, counter, hold, id, read, settlement};
+use crate::support::proxy::Proxy;
+use crate::support::servers::Redis;
 
 /// As the documentation of [`RedisBooks`] has it.
 const COMMANDS: &str = "evalsha eval time hmget hset hdel zadd zrem zscore zmscore zrangebyscore \
@@ -25,8 +26,8 @@ fn all_of(error: &dyn Error) -> String {
 
 #[tokio::test]
 async fn a_password_opens_the_books_and_shows_nowhere() {
-    let server = RedisServer::start(&["--requirepass", PASSWORD]);
-    let builder = RedisBooks::builder(server.url_with(&format!("&pass={PASSWORD}")));
+    let server = Redis::start_with(&["--requirepass", PASSWORD]);
+    let builder = RedisBooks::builder(format!("{}?pass={PASSWORD}", server.url()));
     assert!(!format!("{builder:?} {builder:#?}").contains(PASSWORD));
     let books = builder.connect().await.unwrap();
     assert!(!format!("{books:?} {books:#?}").contains(PASSWORD));
@@ -34,8 +35,8 @@ async fn a_password_opens_the_books_and_shows_nowhere() {
 
 #[tokio::test]
 async fn a_refused_password_does_not_show_either() {
-    let server = RedisServer::start(&["--requirepass", "another"]);
-    let urls = [server.url_with(&format!("&pass={PASSWORD}"))];
+    let server = Redis::start_with(&["--requirepass", "another"]);
+    let urls = [format!("{}?pass={PASSWORD}", server.url())];
     let malformed = [
         format!("redis://:{PASSWORD}@localhost:port"),
         format!("redis://:{PASSWORD}@localhost/one"),
@@ -66,8 +67,9 @@ async fn a_server_that_is_not_there_may_be_there_later() {
 
 #[tokio::test]
 async fn a_server_that_does_not_speak_tls_is_an_error() {
-    let server = RedisServer::start_on_port(&[]);
-    let url = format!("rediss://:{PASSWORD}@127.0.0.1:{}", server.port());
+    let server = Redis::start();
+    let proxy = Proxy::start(server.socket().as_path()).await;
+    let url = format!("rediss://:{PASSWORD}@{}", proxy.address());
     let error = RedisBooks::builder(url).connect().await.unwrap_err();
     assert_eq!(error.operation(), "connect");
     assert!(!all_of(&error).contains(PASSWORD));
@@ -75,10 +77,10 @@ async fn a_server_that_does_not_speak_tls_is_an_error() {
 
 #[tokio::test]
 async fn the_commands_that_are_documented_are_all_that_is_needed() {
-    let server = RedisServer::start(&[]);
+    let server = Redis::start();
     let allowed = format!("+{}", COMMANDS.replace(' ', " +"));
-    server.tell(&format!("ACL SETUSER quota on >{PASSWORD} ~quota:* {allowed}")).await;
-    let url = server.url_with(&format!("&user=quota&pass={PASSWORD}"));
+    let _: () = ask(&server, &format!("ACL SETUSER quota on >{PASSWORD} ~quota:* {allowed}")).await;
+    let url = format!("{}?user=quota&pass={PASSWORD}", server.url());
     let books = RedisBooks::builder(url).connect().await.unwrap();
     let day = [counter("ada", Window::Day, books.time().await.unwrap()).await];
     hold(&books, 1, &day).await;

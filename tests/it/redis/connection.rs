@@ -5,8 +5,8 @@ use redis::InfoDict;
 use tower_quota::Window;
 use tower_quota::store::{Held, RemoteBooks};
 
-use super::server::RedisServer;
-use super::{books, counter, hold, now, read, request, settlement};
+use super::{ask, books, counter, hold, now, read, request, settlement};
+use crate::support::servers::Redis;
 
 #[tokio::test]
 async fn a_server_that_comes_back_is_found_again() {
@@ -19,7 +19,7 @@ async fn a_server_that_comes_back_is_found_again() {
         let error = books.reserve(&request).await.unwrap_err();
         assert!(error.is_transient());
     }
-    server.restart();
+    server.restart_empty();
     let verdict = books.reserve(&request).await.unwrap();
     assert!(matches!(verdict.held, Held::Granted(_)));
     // The server had saved nothing. What was forgotten is settled by changing nothing.
@@ -32,12 +32,12 @@ async fn a_server_that_hangs_is_a_failure_and_what_it_does_later_counts_once() {
     let (server, books, clock) = books().await;
     let day = [counter("ada", Window::Day, now(&clock)).await];
     let request = request(&books, 1, &day).await;
-    server.signal("-STOP");
+    server.pause();
     for _ in 0..2 {
         let error = books.reserve(&request).await.unwrap_err();
         assert!(error.is_transient());
     }
-    server.signal("-CONT");
+    server.resume();
     // It has been sent once before, and its answer was lost.
     let verdict = books.reserve(&request).await.unwrap();
     assert!(matches!(verdict.held, Held::Granted(_)));
@@ -45,8 +45,8 @@ async fn a_server_that_hangs_is_a_failure_and_what_it_does_later_counts_once() {
 }
 
 /// How many connections the server has accepted, with the one that asks.
-async fn connections(server: &RedisServer) -> u64 {
-    let info: InfoDict = server.ask("INFO stats").await;
+async fn connections(server: &Redis) -> u64 {
+    let info: InfoDict = ask(server, "INFO stats").await;
     info.get("total_connections_received").unwrap()
 }
 

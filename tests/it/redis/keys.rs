@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use tower_quota::Window;
 use tower_quota::store::{Held, RedisBooks, RemoteBooks};
 
-use super::server::RedisServer;
-use super::{books, counter, hold, now, read, settlement};
+use super::{ask, books, counter, hold, now, read, settlement};
+use crate::support::servers::Redis;
 
 #[tokio::test]
 async fn ids_of_odd_bytes_have_counts_and_slots_of_their_own() {
@@ -32,7 +32,7 @@ async fn ids_of_odd_bytes_have_counts_and_slots_of_their_own() {
         let Held::Granted(counts) = hold(&books, sequence, &day).await else { panic!("denied") };
         assert_eq!((counts[0].used, counts[0].held), (0, 1), "{scope:?}");
     }
-    let keys: Vec<Vec<u8>> = server.ask("KEYS *").await;
+    let keys: Vec<Vec<u8>> = ask(&server, "KEYS *").await;
     assert_eq!(keys.len(), 2 * odd.len());
     let tags: HashSet<_> = keys.iter().map(|key| hash_tag(key)).collect();
     assert_eq!(tags.len(), odd.len());
@@ -64,7 +64,7 @@ async fn books_of_another_prefix_are_other_books() {
 
 #[tokio::test]
 async fn a_prefix_that_would_hide_the_hash_tags_is_refused() {
-    let server = RedisServer::start(&[]);
+    let server = Redis::start();
     for prefix in ["{a}", "a{", "}"] {
         let error = RedisBooks::builder(server.url()).prefix(prefix).connect().await.unwrap_err();
         assert!(!error.is_transient());

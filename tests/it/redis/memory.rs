@@ -10,7 +10,7 @@ async fn settlements_pass_when_memory_has_run_out() {
     let (server, books, clock) = books().await;
     let day = [counter("ada", Window::Day, now(&clock)).await];
     hold(&books, 1, &day).await;
-    server.tell("CONFIG SET maxmemory 1").await;
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
 
     let request = request(&books, 2, &day).await;
     let error = books.reserve(&request).await.unwrap_err();
@@ -26,7 +26,7 @@ async fn settlements_pass_when_memory_has_run_out() {
 async fn a_policy_that_evicts_is_warned_of() {
     let (server, books, _) = books().await;
     assert!(books.warnings().is_empty());
-    server.tell("CONFIG SET maxmemory-policy volatile-ttl").await;
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "volatile-ttl"]);
     let books = RedisBooks::builder(server.url()).connect().await.unwrap();
     assert!(books.warnings()[0].contains("volatile-ttl"));
 }

@@ -7,13 +7,13 @@ use tower_quota::store::{
 };
 use tower_quota::{ManualClock, Spent, Window};
 
-use super::server::RedisServer;
-use super::{PATIENCE, books, charges, counter, id, noon, now, read, settlement};
+use super::{PATIENCE, ask, books, charges, counter, id, now, read, settlement};
+use crate::support::servers::Redis;
 
 const HOLDS: u64 = 2_500;
 
 /// Books with that many lapsed holds of a unit each, none of the same deadline.
-async fn lapsed(lapse: Lapse) -> (RedisServer, RedisBooks, ManualClock, RemoteCounter) {
+async fn lapsed(lapse: Lapse) -> (Redis, RedisBooks, ManualClock, RemoteCounter) {
     let (server, books, clock) = books().await;
     let day = counter("ada", Window::Day, now(&clock)).await;
     for sequence in 0..HOLDS {
@@ -43,10 +43,10 @@ fn request(
 }
 
 /// What the server has not purged yet.
-async fn on_the_books(server: &RedisServer, counter: &RemoteCounter) -> u64 {
+async fn on_the_books(server: &Redis, counter: &RemoteCounter) -> u64 {
     let start = counter.window.start.as_millis();
     let key = format!("quota:{{ada}}c:{}:{start}", counter.limit.as_str());
-    server.ask(&format!("HGET {key} h")).await
+    ask(server, &format!("HGET {key} h")).await
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn records_go_when_nothing_can_be_settled_any_more() {
     }
     let start = day.window.start.as_millis();
     let key = format!("quota:{{ada}}h:{}:{start}", day.limit.as_str());
-    let left: u64 = server.ask(&format!("ZCARD {key}")).await;
+    let left: u64 = ask(&server, &format!("ZCARD {key}")).await;
     assert_eq!(left, 3);
 }
 
@@ -114,12 +114,13 @@ async fn what_was_charged_is_corrected_as_if_all_had_been_purged() {
 #[tokio::test]
 async fn what_is_held_after_the_clock_was_set_back_is_alive() {
     let (_server, books, clock) = books().await;
+    let noon = now(&clock);
     let day = counter("ada", Window::Day, now(&clock)).await;
     books.reserve(&request(&clock, 1, &day, 1, Lapse::GiveBack)).await.unwrap();
     clock.advance(books.lease().length);
     books.reserve(&request(&clock, 2, &day, 1, Lapse::GiveBack)).await.unwrap();
     // The first hold has lapsed and been purged.
-    clock.set(noon());
+    clock.set(noon.into());
     books.reserve(&request(&clock, 3, &day, 1, Lapse::GiveBack)).await.unwrap();
     assert_eq!(read(&books, &day).await, (0, 2));
     books.settle(&[settlement(3, std::slice::from_ref(&day))]).await.unwrap();

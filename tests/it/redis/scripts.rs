@@ -4,12 +4,12 @@ use redis::InfoDict;
 use tower_quota::Window;
 use tower_quota::store::{Held, RemoteBooks};
 
-use super::server::RedisServer;
-use super::{books, counter, hold, now, read, settlement};
+use super::{ask, books, counter, hold, now, read, settlement};
+use crate::support::servers::Redis;
 
 /// How often a command was executed.
-async fn calls(server: &RedisServer, command: &str) -> u64 {
-    let info: InfoDict = server.ask("INFO commandstats").await;
+async fn calls(server: &Redis, command: &str) -> u64 {
+    let info: InfoDict = ask(server, "INFO commandstats").await;
     let stats: Option<String> = info.get(&format!("cmdstat_{command}"));
     stats.map_or(0, |stats| {
         let calls = stats.split(',').find_map(|part| part.strip_prefix("calls=")).unwrap();
@@ -25,7 +25,7 @@ async fn a_server_that_forgot_its_scripts_is_sent_them_again_and_only_then() {
     hold(&books, 2, &day).await;
     let before = calls(&server, "eval").await;
 
-    server.tell("SCRIPT FLUSH").await;
+    server.command(&["SCRIPT", "FLUSH"]);
     for sequence in 3..6 {
         assert!(matches!(hold(&books, sequence, &day).await, Held::Granted(_)));
     }

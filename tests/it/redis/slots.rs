@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
+use tower_quota::Window;
 use tower_quota::store::{
     Change, Held, RedisBooks, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter, Renewal,
 };
-use tower_quota::{ManualClock, Window};
 
-use super::server::RedisServer;
-use super::{charges, counter, hold, id, noon, now, request, settlement};
+use super::{charges, counter, hold, id, new_prefix, now, request, settlement};
+use crate::support::noon;
+use crate::support::servers::RedisCluster;
 
-/// Books on a Cluster of one server, and two counters that lie in different slots.
-async fn cluster() -> (RedisServer, RedisBooks, [RemoteCounter; 2]) {
-    let server = RedisServer::start_cluster().await;
-    let clock = ManualClock::at(noon());
-    let builder = RedisBooks::cluster([server.url()]).clock(clock.clone());
+/// Books on a Cluster, and two counters that lie at its second and its third node.
+async fn books_on(cluster: &RedisCluster) -> (RedisBooks, [RemoteCounter; 2]) {
+    let clock = noon();
+    let builder = RedisBooks::cluster(cluster.urls()).prefix(new_prefix()).clock(clock.clone());
     let books = builder.connect().await.unwrap();
     let ada = counter("ada", Window::Day, now(&clock)).await;
-    let bob = counter("bob", Window::Day, now(&clock)).await;
-    (server, books, [ada, bob])
+    let eve = counter("eve", Window::Day, now(&clock)).await;
+    (books, [ada, eve])
 }
 
 async fn counts(books: &RedisBooks, counters: &[RemoteCounter]) -> Vec<(u64, u64)> {
@@ -28,7 +28,7 @@ async fn counts(books: &RedisBooks, counters: &[RemoteCounter]) -> Vec<(u64, u64
 
 #[tokio::test]
 async fn a_hold_over_several_slots_is_made_and_ended_in_all_of_them() {
-    let (_server, books, both) = cluster().await;
+    let (books, both) = books_on(RedisCluster::shared()).await;
     hold(&books, 1, &both[1..]).await;
     let Held::Granted(granted) = hold(&books, 2, &both).await else { panic!("denied") };
     assert_eq!([granted[0].held, granted[1].held], [1, 2]);
@@ -43,7 +43,7 @@ async fn a_hold_over_several_slots_is_made_and_ended_in_all_of_them() {
 
 #[tokio::test]
 async fn what_one_slot_denies_is_given_back_in_the_others() {
-    let (_server, books, both) = cluster().await;
+    let (books, both) = books_on(RedisCluster::shared()).await;
     for first_full in [true, false] {
         let ceilings = if first_full { [0, 10] } else { [10, 0] };
         let charge = |(counter, ceiling): (&RemoteCounter, _)| RemoteCharge {
@@ -62,7 +62,7 @@ async fn what_one_slot_denies_is_given_back_in_the_others() {
 
 #[tokio::test]
 async fn a_settlement_that_comes_too_early_is_named_once() {
-    let (_server, books, both) = cluster().await;
+    let (books, both) = books_on(RedisCluster::shared()).await;
     hold(&books, 1, &both).await;
     let mut early = settlement(1, &both);
     early.after = Some(books.time().await.unwrap());
@@ -72,7 +72,7 @@ async fn a_settlement_that_comes_too_early_is_named_once() {
 
 #[tokio::test]
 async fn a_change_is_made_once_in_each_slot() {
-    let (_server, books, both) = cluster().await;
+    let (books, both) = books_on(RedisCluster::shared()).await;
     let counters = both.to_vec();
     let change = RemoteChange { nonce: 1, sequence: 1, counters, change: Change::Debit(3) };
     books.change(&change).await.unwrap();
@@ -81,45 +81,41 @@ async fn a_change_is_made_once_in_each_slot() {
 }
 
 #[tokio::test]
-async fn a_node_that_forgot_its_scripts_is_sent_them_again() {
-    let (server, books, both) = cluster().await;
+async fn nodes_that_forgot_their_scripts_are_sent_them_again() {
+    let cluster = RedisCluster::start();
+    let (books, both) = books_on(&cluster).await;
     hold(&books, 1, &both).await;
-    server.tell("SCRIPT FLUSH").await;
+    for node in 0..3 {
+        cluster.command(node, &["SCRIPT", "FLUSH"]);
+    }
     assert!(matches!(hold(&books, 2, &both).await, Held::Granted(_)));
+    assert_eq!(counts(&books, &both).await, [(0, 2), (0, 2)]);
 }
 
 #[tokio::test]
 async fn a_slot_that_has_moved_is_followed() {
-    let (server, books, both) = cluster().await;
-    let other = RedisServer::start_beside(&server).await;
-    let slot: u16 = server.ask("CLUSTER KEYSLOT {ada}").await;
-    let owner: String = other.ask("CLUSTER MYID").await;
-    for node in [&other, &server] {
-        node.tell(&format!("CLUSTER SETSLOT {slot} NODE {owner}")).await;
-    }
-    assert!(matches!(hold(&books, 1, &both).await, Held::Granted(_)));
-    assert_eq!(counts(&books, &both).await, [(0, 1), (0, 1)]);
-    let keys: Vec<String> = other.ask("KEYS *").await;
-    assert_eq!(keys.len(), 2);
+    let cluster = RedisCluster::start();
+    let (books, both) = books_on(&cluster).await;
+    hold(&books, 1, &both).await;
+    cluster.move_slot_of("{ada}", 1, 0);
+    assert!(matches!(hold(&books, 2, &both).await, Held::Granted(_)));
+    assert_eq!(counts(&books, &both).await, [(0, 2), (0, 2)]);
+    books.settle(&[settlement(1, &both)]).await.unwrap();
+    assert_eq!(counts(&books, &both).await, [(1, 1), (1, 1)]);
+    let sizes = [0, 1, 2].map(|node| cluster.command(node, &["DBSIZE"]));
+    assert_eq!(sizes, ["2", "0", "2"]);
 }
 
 #[tokio::test]
 async fn after_a_failover_the_new_primary_is_found() {
-    let mut primary = RedisServer::start_cluster().await;
-    let replica = RedisServer::start_beside(&primary).await;
-    let owner: String = primary.ask("CLUSTER MYID").await;
-    replica.tell(&format!("CLUSTER REPLICATE {owner}")).await;
-    replica.await_line("INFO replication", "master_link_status:up").await;
-
-    let clock = ManualClock::at(noon());
-    let builder = RedisBooks::cluster([primary.url(), replica.url()]).clock(clock.clone());
-    let books = builder.connect().await.unwrap();
-    let day = [counter("ada", Window::Day, now(&clock)).await];
+    let mut cluster = RedisCluster::start_with_replica();
+    let (books, _) = books_on(&cluster).await;
+    // It lies at the first node, of which the last is a replica.
+    let day = [counter("7", Window::Day, books.time().await.unwrap()).await];
     hold(&books, 1, &day).await;
 
-    primary.kill();
-    replica.tell("CLUSTER FAILOVER TAKEOVER").await;
-    replica.await_line("CLUSTER INFO", "cluster_state:ok").await;
+    cluster.kill(0);
+    cluster.take_over(3);
     let request = request(&books, 2, &day).await;
     let mut failures = 0;
     let verdict = loop {

@@ -5,6 +5,8 @@
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod sentinel;
 
 use std::env;
 use std::fs;
@@ -22,6 +24,8 @@ use std::time::Duration;
 pub(crate) use postgres::Postgres;
 #[cfg(feature = "redis")]
 pub(crate) use redis::{Redis, RedisCluster};
+#[cfg(feature = "redis")]
+pub(crate) use sentinel::RedisSentinel;
 
 /// Starts a server for each line that it reads, once the one before has ended. When it can read no
 /// more, because the process of the test has ended, it kills the server and removes its directory.

@@ -90,7 +90,8 @@ impl Redis {
     }
 }
 
-/// A Redis Cluster of three primaries, on free ports of the loopback interface.
+/// A Redis Cluster of three primaries, and sometimes a replica of the first, on free ports of the
+/// loopback interface.
 #[derive(Debug)]
 pub(crate) struct RedisCluster {
     nodes: Vec<Server>,
@@ -111,15 +112,24 @@ impl RedisCluster {
 
     /// A cluster for one test.
     pub(crate) fn start() -> Self {
+        Self::start_nodes(SLOTS.len())
+    }
+
+    /// A cluster for one test, in which the last node is a replica of the first.
+    pub(crate) fn start_with_replica() -> Self {
+        Self::start_nodes(SLOTS.len() + 1)
+    }
+
+    fn start_nodes(count: usize) -> Self {
         // Somebody else may take a port between its being found free and its use.
-        let mut attempts = (0..5).filter_map(|_| Self::try_start());
+        let mut attempts = (0..5).filter_map(|_| Self::try_start(count));
         attempts.next().expect("redis-server does not start: `tests/run` installs it")
     }
 
-    fn try_start() -> Option<Self> {
-        let free = free_ports();
-        let (ports, buses) = free.split_at(3);
-        let mut nodes: Vec<Server> = (0..3).map(|node| Self::node(node, ports, buses)).collect();
+    fn try_start(count: usize) -> Option<Self> {
+        let free = free_ports(2 * count);
+        let (ports, buses) = free.split_at(count);
+        let mut nodes: Vec<_> = (0..count).map(|node| Self::node(node, ports, buses)).collect();
         let started = nodes.iter_mut().all(|node| node.start(READY));
         let agreed = |node: &mut Server| node.hear(AGREED).is_some();
         let complete = started && nodes.iter_mut().all(agreed);
@@ -130,20 +140,30 @@ impl RedisCluster {
     fn node(own: usize, ports: &[u16], buses: &[u16]) -> Server {
         let directory = directory();
         let line = |node: usize| {
-            let (id, port, bus, slots) =
-                (node.to_string().repeat(40), ports[node], buses[node], SLOTS[node]);
-            let (myself, epoch) = (if node == own { "myself," } else { "" }, node + 1);
-            let address = format!("127.0.0.1:{port}@{bus}");
-            format!("{id} {address} {myself}master - 0 0 {epoch} connected {slots}\n")
+            let (id, address) =
+                (Self::id(node), format!("127.0.0.1:{}@{}", ports[node], buses[node]));
+            let myself = if node == own { "myself," } else { "" };
+            match SLOTS.get(node) {
+                Some(slots) => {
+                    format!("{id} {address} {myself}master - 0 0 {} connected {slots}\n", node + 1)
+                }
+                None => format!("{id} {address} {myself}slave {} 0 0 1 connected\n", Self::id(0)),
+            }
         };
-        let known = [line(0), line(1), line(2), "vars currentEpoch 3 lastVoteEpoch 0\n".into()];
-        fs::write(directory.join("nodes.conf"), known.concat()).unwrap();
+        let mut known: String = (0..ports.len()).map(line).collect();
+        known += "vars currentEpoch 3 lastVoteEpoch 0\n";
+        fs::write(directory.join("nodes.conf"), known).unwrap();
         let (port, bus) = (ports[own].to_string(), buses[own].to_string());
         let mut command = vec!["redis-server", "--dir", directory.to_str().unwrap()];
         command.extend(["--bind", "127.0.0.1", "--port", &port, "--cluster-port", &bus]);
         command.extend(["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"]);
         command.extend(DURABLE);
         Server::new(&directory, &command)
+    }
+
+    /// What a node is called by the others.
+    fn id(node: usize) -> String {
+        node.to_string().repeat(40)
     }
 
     /// The addresses of all nodes.
@@ -155,6 +175,30 @@ impl RedisCluster {
     pub(crate) fn command(&self, node: usize, words: &[&str]) -> String {
         let port = self.ports[node].to_string();
         run(Command::new("redis-cli").args(["-e", "-p", &port]).args(words))
+    }
+
+    /// Moves the slot of a hash tag from one node to another, with what is in it.
+    pub(crate) fn move_slot_of(&self, tag: &str, from: usize, to: usize) {
+        let slot = self.command(from, &["CLUSTER", "KEYSLOT", tag]);
+        let set = |node, state: &str, other| {
+            let id = Self::id(other);
+            let words = ["CLUSTER", "SETSLOT", &slot, state, &id];
+            assert_eq!(self.command(node, &words), "OK");
+        };
+        set(to, "IMPORTING", from);
+        set(from, "MIGRATING", to);
+        let keys = self.command(from, &["CLUSTER", "GETKEYSINSLOT", &slot, "1000"]);
+        let port = self.ports[to].to_string();
+        let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+        migrate.extend(keys.lines());
+        assert_eq!(self.command(from, &migrate), "OK");
+        set(to, "NODE", to);
+        set(from, "NODE", to);
+    }
+
+    /// Makes a replica the primary, as the others do when they have found out that theirs is gone.
+    pub(crate) fn take_over(&mut self, replica: usize) {
+        assert_eq!(self.command(replica, &["CLUSTER", "FAILOVER", "TAKEOVER"]), "OK");
     }
 
     /// Kills a node.
@@ -179,7 +223,8 @@ impl RedisCluster {
 }
 
 /// Ports that nobody listens on, all of them different.
-fn free_ports() -> [u16; 6] {
-    let listeners = [(); 6].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
+fn free_ports(count: usize) -> Vec<u16> {
+    let listen = |_| TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let listeners: Vec<_> = (0..count).map(listen).collect();
+    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }
