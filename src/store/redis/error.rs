@@ -27,7 +27,9 @@ fn is_transient(error: &RedisError) -> bool {
             // A certificate that is not trusted is invalid data, too.
             Some(io::ErrorKind::InvalidData | io::ErrorKind::PermissionDenied)
         ),
-        ErrorKind::ClusterConnectionNotFound
+        // The connection was cut in the middle of an answer.
+        ErrorKind::Parse
+        | ErrorKind::ClusterConnectionNotFound
         | ErrorKind::MasterNameNotFoundBySentinel
         | ErrorKind::NoValidReplicasFoundBySentinel
         | ErrorKind::Server(

@@ -18,6 +18,7 @@ use tower_quota::{
 };
 
 use crate::support::profile;
+use crate::support::servers::Redis;
 
 /// Only reached where something hangs.
 const LONG: Duration = Duration::from_secs(30);
@@ -121,13 +122,28 @@ impl Load {
     }
 
     /// Waits until so many more are granted.
-    async fn until_granted(&self, more: u64) {
-        until_more(&self.tally.granted, more).await;
+    async fn until_granted(&mut self, more: u64) {
+        let enough = self.tally.granted.load(Ordering::Relaxed) + more;
+        self.until(|tally| tally.granted.load(Ordering::Relaxed) >= enough).await;
     }
 
-    /// Waits until so many more have failed.
-    async fn until_failed(&self, more: u64) {
-        until_more(&self.tally.failed, more).await;
+    /// How many have failed so far.
+    fn failed(&self) -> u64 {
+        self.tally.failed.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many have failed.
+    async fn until_failed(&mut self, enough: u64) {
+        self.until(|tally| tally.failed.load(Ordering::Relaxed) >= enough).await;
+    }
+
+    async fn until(&mut self, is_so: impl Fn(&Tally) -> bool) {
+        while !is_so(&self.tally) {
+            if let Some(ended) = self.tasks.try_join_next() {
+                ended.unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Ends it, compares all that was granted with the counts, and gives how many have failed.
@@ -163,9 +179,9 @@ async fn send(payer: Payer, tally: Arc<Tally>) {
     }
 }
 
-async fn until_more(number: &AtomicU64, more: u64) {
-    let enough = number.load(Ordering::Relaxed) + more;
-    while number.load(Ordering::Relaxed) < enough {
-        tokio::task::yield_now().await;
-    }
+/// What the server's clock says, in milliseconds.
+fn time(server: &Redis) -> i64 {
+    let time = server.command(&["TIME"]);
+    let (seconds, micros) = time.split_once('\n').unwrap();
+    seconds.parse::<i64>().unwrap() * 1_000 + micros.parse::<i64>().unwrap() / 1_000
 }

@@ -5,19 +5,12 @@ use std::time::Duration;
 use tower_quota::store::{Lease, RedisBooks};
 use tower_quota::{Limit, ManualClock, Plan, Quotas, Timestamp, Window};
 
-use super::{LONG, Payer};
+use super::{LONG, Payer, time};
 use crate::support::servers::Redis;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Long enough for a window of this hour to be on record to the end of it.
 const LEASE: Lease = Lease { length: MINUTE, keep: MINUTE.saturating_mul(120) };
-
-/// What the server's clock says, in milliseconds.
-fn time(server: &Redis) -> i64 {
-    let time = server.command(&["TIME"]);
-    let (seconds, micros) = time.split_once('\n').unwrap();
-    seconds.parse::<i64>().unwrap() * 1_000 + micros.parse::<i64>().unwrap() / 1_000
-}
 
 /// Two payers, the second with a clock that is 90 seconds ahead of the first one's, which is in the
 /// same hour as the server's.

@@ -40,7 +40,7 @@ async fn a_node_that_stands_still_fails_its_payers_alone() {
 async fn a_slot_that_moves_under_load_counts_exactly() {
     let cluster = RedisCluster::start();
     let payer = Payer::new(books(&cluster), AMOUNT, SHORT).await.named("ada");
-    let load = Load::start(&payer);
+    let mut load = Load::start(&payer);
     for (from, to) in [(1, 0), (0, 2), (2, 1)] {
         load.until_granted(50).await;
         cluster.move_slot_of("{ada}", from, to);

@@ -15,7 +15,7 @@ const AMOUNT: u64 = 1_000_000;
 async fn nothing_acknowledged_is_lost_by_a_crash() {
     let mut server = Redis::start_with(&["--appendfsync", "always"]);
     let payer = Payer::new(RedisBooks::builder(server.url()), AMOUNT, SHORT).await;
-    let load = Load::start(&payer);
+    let mut load = Load::start(&payer);
     load.until_granted(100).await;
     server.kill();
     load.until_failed(1).await;

@@ -34,11 +34,12 @@ async fn what_was_settled_while_the_server_stood_still_is_written_later() {
 async fn a_server_that_stands_still_under_load_counts_exactly() {
     let server = Redis::start();
     let payer = Payer::new(RedisBooks::builder(server.url()), AMOUNT, SHORT).await;
-    let load = Load::start(&payer);
+    let mut load = Load::start(&payer);
     for _ in 0..2 {
         load.until_granted(50).await;
+        let before = load.failed();
         server.pause();
-        load.until_failed(8).await;
+        load.until_failed(before + 8).await;
         server.resume();
     }
     load.until_granted(50).await;
@@ -49,7 +50,7 @@ async fn a_server_that_stands_still_under_load_counts_exactly() {
 async fn nobody_notices_that_a_server_forgets_its_scripts() {
     let server = Redis::start();
     let payer = Payer::new(RedisBooks::builder(server.url()), AMOUNT, LONG).await;
-    let load = Load::start(&payer);
+    let mut load = Load::start(&payer);
     for _ in 0..10 {
         load.until_granted(30).await;
         assert_eq!(server.command(&["SCRIPT", "FLUSH"]), "OK");
