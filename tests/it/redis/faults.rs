@@ -147,7 +147,7 @@ impl Load {
     }
 
     /// Ends it, compares all that was granted with the counts, and gives how many have failed.
-    async fn is_exact_of(mut self, amount: u64) -> u64 {
+    async fn check(mut self, amount: u64) -> u64 {
         self.tally.is_over.store(true, Ordering::Relaxed);
         while let Some(task) = self.tasks.join_next().await {
             task.unwrap();
