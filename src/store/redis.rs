@@ -70,7 +70,7 @@ use crate::error::StoreError;
 ///   promote a replica that has not. These books do not use it.
 /// - **when it evicts** keys. Set `maxmemory-policy noeviction`; with another policy there is a
 ///   [warning](Self::warnings). A server that is out of memory then refuses to hold units, which is
-///   a failure and not a denial, and still settles what is held.
+///   a failure and not a denial, and still settles and renews what is held.
 ///
 /// What was forgotten can be granted once more, and that is all: settling a forgotten hold changes
 /// nothing, no count is ever negative, and nobody is denied because of it. Where a limit is worth

@@ -38,7 +38,8 @@ impl Scripts {
             reserve: Script::new(text!("", "reserve.lua")),
             // A server that is out of memory is relieved by it.
             settle: Script::new(text!(" flags=allow-oom", "settle.lua")),
-            renew: Script::new(text!("", "renew.lua")),
+            // It adds nothing, and without it a hold would lapse whose request lives.
+            renew: Script::new(text!(" flags=allow-oom", "renew.lua")),
             read: Script::new(text!(" flags=no-writes", "read.lua")),
             change: Script::new(text!("", "change.lua")),
         }
