@@ -20,13 +20,14 @@ async fn a_node_that_stands_still_fails_its_payers_alone() {
     let [first, stopped, last] = PAYERS.map(|id| payer.named(id));
     let (committed, released) = (stopped.grant(2).await, stopped.grant(2).await);
     cluster.pause(1);
+    // Their first settlement waits in vain, as do the requests.
+    committed.commit();
+    released.release();
     for _ in 0..3 {
         stopped.fail().await;
         first.grant(1).await.commit();
         last.grant(1).await.commit();
     }
-    committed.commit();
-    released.release();
     cluster.resume(1);
     payer.flush().await;
     first.assert_counts(3, 0).await;
