@@ -8,7 +8,6 @@ mod expiry;
 mod faults;
 mod keys;
 mod memory;
-mod numbers;
 mod purge;
 mod scripts;
 mod sentinel;

@@ -1,13 +1,9 @@
 //! A Cluster, whose scripts reach no further than a slot.
 
-use std::sync::Arc;
-
 use tower_quota::Window;
-use tower_quota::store::{
-    Change, Held, RedisBooks, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter, Renewal,
-};
+use tower_quota::store::{Held, RedisBooks, RemoteBooks, RemoteCounter};
 
-use super::{charges, counter, hold, id, new_prefix, now, request, settlement};
+use super::{counter, hold, new_prefix, now, request, settlement};
 use crate::support::noon;
 use crate::support::servers::RedisCluster;
 
@@ -27,60 +23,6 @@ async fn counts(books: &RedisBooks, counters: &[RemoteCounter]) -> Vec<(u64, u64
 }
 
 #[tokio::test]
-async fn a_hold_over_several_slots_is_made_and_ended_in_all_of_them() {
-    let (books, both) = books_on(RedisCluster::shared()).await;
-    hold(&books, 1, &both[1..]).await;
-    let Held::Granted(granted) = hold(&books, 2, &both).await else { panic!("denied") };
-    assert_eq!([granted[0].held, granted[1].held], [1, 2]);
-
-    books.renew(&[Renewal { id: id(2), counters: charges(&both, 10) }]).await.unwrap();
-    let batch = [settlement(1, &both[1..]), settlement(2, &both)];
-    assert!(books.settle(&batch).await.unwrap().is_empty());
-    assert_eq!(counts(&books, &both).await, [(1, 0), (2, 0)]);
-    assert!(books.settle(&batch).await.unwrap().is_empty());
-    assert_eq!(counts(&books, &both).await, [(1, 0), (2, 0)]);
-}
-
-#[tokio::test]
-async fn what_one_slot_denies_is_given_back_in_the_others() {
-    let (books, both) = books_on(RedisCluster::shared()).await;
-    for first_full in [true, false] {
-        let ceilings = if first_full { [0, 10] } else { [10, 0] };
-        let charge = |(counter, ceiling): (&RemoteCounter, _)| RemoteCharge {
-            counter: counter.clone(),
-            ceiling: Some(ceiling),
-        };
-        let mut request = request(&books, 1, &both).await;
-        request.charges = both.iter().zip(ceilings).map(charge).collect::<Arc<[_]>>();
-        let Held::Denied(denied) = books.reserve(&request).await.unwrap().held else {
-            panic!("granted")
-        };
-        assert_eq!(denied.len(), 2);
-        assert_eq!(counts(&books, &both).await, [(0, 0), (0, 0)]);
-    }
-}
-
-#[tokio::test]
-async fn a_settlement_that_comes_too_early_is_named_once() {
-    let (books, both) = books_on(RedisCluster::shared()).await;
-    hold(&books, 1, &both).await;
-    let mut early = settlement(1, &both);
-    early.after = Some(books.time().await.unwrap());
-    assert_eq!(books.settle(&[early]).await.unwrap(), [id(1)]);
-    assert_eq!(counts(&books, &both).await, [(0, 1), (0, 1)]);
-}
-
-#[tokio::test]
-async fn a_change_is_made_once_in_each_slot() {
-    let (books, both) = books_on(RedisCluster::shared()).await;
-    let counters = both.to_vec();
-    let change = RemoteChange { nonce: 1, sequence: 1, counters, change: Change::Debit(3) };
-    books.change(&change).await.unwrap();
-    books.change(&change).await.unwrap();
-    assert_eq!(counts(&books, &both).await, [(3, 0), (3, 0)]);
-}
-
-#[tokio::test]
 async fn nodes_that_forgot_their_scripts_are_sent_them_again() {
     let cluster = RedisCluster::start();
     let (books, both) = books_on(&cluster).await;
@@ -93,15 +35,19 @@ async fn nodes_that_forgot_their_scripts_are_sent_them_again() {
 }
 
 #[tokio::test]
-async fn a_slot_that_has_moved_is_followed() {
+async fn a_slot_that_moves_fails_until_it_has_moved_and_is_followed_then() {
     let cluster = RedisCluster::start();
     let (books, both) = books_on(&cluster).await;
     hold(&books, 1, &both).await;
-    cluster.move_slot_of("{ada}", 1, 0);
+    let moving = cluster.begin_to_move("{ada}", 1, 0);
+    let error = books.reserve(&request(&books, 2, &both).await).await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+    assert!(matches!(hold(&books, 3, &both[1..]).await, Held::Granted(_)));
+    cluster.end_to_move(&moving, 1, 0);
     assert!(matches!(hold(&books, 2, &both).await, Held::Granted(_)));
-    assert_eq!(counts(&books, &both).await, [(0, 2), (0, 2)]);
+    assert_eq!(counts(&books, &both).await, [(0, 2), (0, 3)]);
     books.settle(&[settlement(1, &both)]).await.unwrap();
-    assert_eq!(counts(&books, &both).await, [(1, 1), (1, 1)]);
+    assert_eq!(counts(&books, &both).await, [(1, 1), (1, 2)]);
     let sizes = [0, 1, 2].map(|node| cluster.command(node, &["DBSIZE"]));
     assert_eq!(sizes, ["2", "0", "2"]);
 }

@@ -179,21 +179,32 @@ impl RedisCluster {
 
     /// Moves the slot of a hash tag from one node to another, with what is in it.
     pub(crate) fn move_slot_of(&self, tag: &str, from: usize, to: usize) {
+        let slot = self.begin_to_move(tag, from, to);
+        self.end_to_move(&slot, from, to);
+    }
+
+    /// Moves all that is in the slot of a hash tag, but not the slot yet. Gives its number.
+    pub(crate) fn begin_to_move(&self, tag: &str, from: usize, to: usize) -> String {
         let slot = self.command(from, &["CLUSTER", "KEYSLOT", tag]);
-        let set = |node, state: &str, other| {
-            let id = Self::id(other);
-            let words = ["CLUSTER", "SETSLOT", &slot, state, &id];
-            assert_eq!(self.command(node, &words), "OK");
-        };
-        set(to, "IMPORTING", from);
-        set(from, "MIGRATING", to);
+        self.set_slot(to, &slot, "IMPORTING", from);
+        self.set_slot(from, &slot, "MIGRATING", to);
         let keys = self.command(from, &["CLUSTER", "GETKEYSINSLOT", &slot, "1000"]);
         let port = self.ports[to].to_string();
         let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
         migrate.extend(keys.lines());
         assert_eq!(self.command(from, &migrate), "OK");
-        set(to, "NODE", to);
-        set(from, "NODE", to);
+        slot
+    }
+
+    /// Lets a slot belong to the node that has what is in it.
+    pub(crate) fn end_to_move(&self, slot: &str, from: usize, to: usize) {
+        self.set_slot(to, slot, "NODE", to);
+        self.set_slot(from, slot, "NODE", to);
+    }
+
+    fn set_slot(&self, at: usize, slot: &str, state: &str, node: usize) {
+        let words = ["CLUSTER", "SETSLOT", slot, state, &Self::id(node)];
+        assert_eq!(self.command(at, &words), "OK");
     }
 
     /// Makes a replica the primary, as the others do when they have found out that theirs is gone.
