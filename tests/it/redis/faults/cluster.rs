@@ -38,6 +38,19 @@ async fn a_node_that_stands_still_fails_its_payers_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_crashes_under_load_loses_nothing_acknowledged() {
+    let mut cluster = RedisCluster::start();
+    let payer = Payer::new(books(&cluster), AMOUNT, SHORT).await.named("ada");
+    let mut load = Load::start(&payer);
+    load.until_granted(50).await;
+    cluster.kill(1);
+    load.until_failed(1).await;
+    cluster.restart(1);
+    load.until_granted(50).await;
+    assert!(load.check(AMOUNT).await > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slot_that_moves_under_load_counts_exactly() {
     let cluster = RedisCluster::start();
     let payer = Payer::new(books(&cluster), AMOUNT, SHORT).await.named("ada");
