@@ -1,7 +1,7 @@
 //! A server that stops for a while, forgets its scripts or runs out of memory.
 
 use futures::future::join_all;
-use tower_quota::store::RedisBooks;
+use tower_quota::store::{Lease, RedisBooks};
 
 use super::{LONG, Load, Payer, SHORT};
 use crate::support::servers::Redis;
@@ -28,6 +28,26 @@ async fn what_was_settled_while_the_server_stood_still_is_written_later() {
     payer.deny(1).await;
     payer.flush().await;
     payer.assert_counts(20, 0).await;
+}
+
+#[tokio::test]
+async fn a_hold_that_lapsed_in_an_outage_is_charged_above_the_amount() {
+    let server = Redis::start();
+    let lease = Lease { length: SHORT, ..Lease::default() };
+    let payer = Payer::new(RedisBooks::builder(server.url()).lease(lease), 1, SHORT).await;
+    let first = payer.grant(1).await;
+    server.pause();
+    // Longer than the lease, which nobody can renew.
+    for _ in 0..2 {
+        payer.fail().await;
+    }
+    server.resume();
+    payer.flush().await;
+    payer.grant(1).await.commit();
+    first.commit();
+    payer.flush().await;
+    payer.assert_counts(2, 0).await;
+    payer.deny(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
