@@ -1,13 +1,10 @@
 //! Where the counts are kept.
 
-#[cfg(feature = "remote")]
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tower_quota::MemoryStore;
-#[cfg(feature = "remote")]
-use tower_quota::StoreError;
 use tower_quota::store::Store;
 #[cfg(feature = "remote")]
 use tower_quota::store::{ExhaustedCache, Lease, Remote, RemoteBooks, RemoteOptions};
@@ -15,7 +12,7 @@ use tower_quota::store::{ExhaustedCache, Lease, Remote, RemoteBooks, RemoteOptio
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 const SWEEP: Duration = Duration::from_secs(60);
 
-type Opened = Result<Arc<dyn Store>, String>;
+type Opened = Result<Arc<dyn Store>, Box<dyn Error>>;
 
 /// Opens the books that `place` names, with holds that live for `lease` unless they are renewed.
 /// An error does not repeat `place`, which may hold a password.
@@ -32,7 +29,7 @@ pub(crate) async fn open(place: &str, lease: Option<Duration>) -> Opened {
         Some(("postgres" | "postgresql", _)) => postgres(place, lease).await,
         #[cfg(feature = "redis")]
         Some(("redis" | "rediss" | "redis+unix", _)) => redis(place, lease).await,
-        other => Err(no_such_books(other.map_or(place, |(scheme, _)| scheme))),
+        other => Err(no_such_books(other.map_or(place, |(scheme, _)| scheme)).into()),
     }
 }
 
@@ -50,12 +47,8 @@ fn no_such_books(scheme: &str) -> String {
 async fn sqlite(path: &str, lease: Option<Duration>) -> Opened {
     use tower_quota::store::SqliteBooks;
 
-    let books = SqliteBooks::builder(path)
-        .lease(lease_of(lease))
-        .connect()
-        .await
-        .map_err(|error| text(&error))?;
-    books.migrate().await.map_err(|error| text(&error))?;
+    let books = SqliteBooks::builder(path).lease(lease_of(lease)).connect().await?;
+    books.migrate().await?;
     // As long as SQLite waits for its file, and a little longer.
     let options = RemoteOptions::new().timeout(Duration::from_secs(6));
     Ok(remote(books, options.sweep_every(SWEEP)))
@@ -65,12 +58,8 @@ async fn sqlite(path: &str, lease: Option<Duration>) -> Opened {
 async fn postgres(url: &str, lease: Option<Duration>) -> Opened {
     use tower_quota::store::PostgresBooks;
 
-    let books = PostgresBooks::builder(url)
-        .lease(lease_of(lease))
-        .connect()
-        .await
-        .map_err(|error| text(&error))?;
-    books.migrate().await.map_err(|error| text(&error))?;
+    let books = PostgresBooks::builder(url).lease(lease_of(lease)).connect().await?;
+    books.migrate().await?;
     Ok(remote(books, RemoteOptions::new().sweep_every(SWEEP)))
 }
 
@@ -78,11 +67,7 @@ async fn postgres(url: &str, lease: Option<Duration>) -> Opened {
 async fn redis(url: &str, lease: Option<Duration>) -> Opened {
     use tower_quota::store::RedisBooks;
 
-    let books = RedisBooks::builder(url)
-        .lease(lease_of(lease))
-        .connect()
-        .await
-        .map_err(|error| text(&error))?;
+    let books = RedisBooks::builder(url).lease(lease_of(lease)).connect().await?;
     for warning in books.warnings() {
         eprintln!("recipe_app: {warning}");
     }
@@ -100,13 +85,4 @@ fn remote(books: impl RemoteBooks, options: RemoteOptions) -> Arc<dyn Store> {
 fn lease_of(length: Option<Duration>) -> Lease {
     let lease = Lease::default();
     Lease { length: length.unwrap_or(lease.length), ..lease }
-}
-
-/// What failed, and why.
-#[cfg(feature = "remote")]
-fn text(error: &StoreError) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }
