@@ -242,13 +242,12 @@ impl Episode<'_> {
         assert_eq!(self.books.change(&change).await.is_ok(), allowed, "{:#?}", self.steps);
     }
 
-    /// A little time, much, or back to an instant since which nothing has lapsed.
+    /// A little time, much, or back to an instant since which nothing has lapsed or was forgotten.
     fn pass(&mut self) {
         let by = match self.dice.roll(8) {
             0 => {
                 let back = self.now().as_millis() - self.dice.roll(3_000) as i64;
-                let lapsed = self.model.lapsed_at().map_or(i64::MIN, Timestamp::as_millis);
-                let to = Timestamp::from_millis(back.max(lapsed));
+                let to = Timestamp::from_millis(back).max(self.model.no_way_back());
                 self.clock.set(to.min(self.now()).into());
                 Duration::ZERO
             }

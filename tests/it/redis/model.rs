@@ -35,6 +35,9 @@ impl Counter {
 pub(super) struct Model {
     lease: Lease,
     counters: HashMap<RemoteCounter, Counter>,
+    /// When something last lapsed or was forgotten. The clock is not set back further: books notice
+    /// such things when they like, and do not undo them.
+    no_way_back: Timestamp,
 }
 
 /// What is expected of a reserve.
@@ -46,7 +49,7 @@ pub(super) enum Expected {
 
 impl Model {
     pub(super) fn new(lease: Lease) -> Self {
-        Self { lease, counters: HashMap::new() }
+        Self { lease, counters: HashMap::new(), no_way_back: Timestamp::MIN }
     }
 
     pub(super) fn is_over(&self, counter: &RemoteCounter, now: Timestamp) -> bool {
@@ -60,20 +63,24 @@ impl Model {
             for hold in counter.holds.values_mut() {
                 if !hold.lapsed && hold.deadline <= now {
                     hold.lapsed = true;
+                    self.no_way_back = self.no_way_back.max(hold.deadline);
                     if hold.lapse == Lapse::Charge {
                         counter.used += hold.units;
                     }
                 }
             }
-            counter.holds.retain(|_, hold| hold.deadline.saturating_add(keep) > now);
+            counter.holds.retain(|_, hold| {
+                let forgotten = hold.deadline.saturating_add(keep);
+                if forgotten <= now {
+                    self.no_way_back = self.no_way_back.max(forgotten);
+                }
+                forgotten > now
+            });
         }
     }
 
-    /// The latest deadline that has passed of a hold that is on record: the clock cannot be set back
-    /// further without making alive what has lapsed.
-    pub(super) fn lapsed_at(&self) -> Option<Timestamp> {
-        let holds = self.counters.values().flat_map(|counter| counter.holds.values());
-        holds.filter(|hold| hold.lapsed).map(|hold| hold.deadline).max()
+    pub(super) fn no_way_back(&self) -> Timestamp {
+        self.no_way_back
     }
 
     pub(super) fn count(&self, of: &RemoteCounter) -> Count {
