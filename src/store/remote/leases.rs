@@ -72,9 +72,6 @@ impl Leases {
         let mut beat = beats.listen();
         while beat.changed().await.is_ok() {
             let now = *beat.borrow_and_update();
-            if link.breaker.is_open() {
-                continue;
-            }
             let renew = async |due: Due| {
                 if link.renew(&due.renewals).await.is_ok() {
                     self.put_off(&due.places, now);
