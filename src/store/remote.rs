@@ -3,6 +3,7 @@
 mod asking;
 mod backlog;
 mod backoff;
+mod batch;
 mod beats;
 mod breaker;
 mod desk;

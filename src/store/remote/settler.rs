@@ -6,8 +6,9 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::select;
 use tokio::time::sleep;
 
-use super::backlog::{Backlog, Batch};
+use super::backlog::Backlog;
 use super::backoff::pause;
+use super::batch::Batch;
 use super::beats::Beats;
 use super::link::Link;
 use crate::error::StoreError;
@@ -83,8 +84,8 @@ impl<B: RemoteBooks> Settler<'_, B> {
             }
             Err(error) => {
                 batch.failures = batch.failures.saturating_add(1);
-                // If it is one of them that cannot be written, the others shall not share its fate.
-                let half = if error.is_transient() { None } else { batch.split_off_half() };
+                let refused = !error.is_transient();
+                let half = refused.then(|| self.backlog.halve(&mut batch)).flatten();
                 let parts = [Some(batch), half].into_iter().flatten();
                 parts
                     .map(|part| {
