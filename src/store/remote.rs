@@ -7,6 +7,7 @@ mod batch;
 mod beats;
 mod breaker;
 mod desk;
+mod inner;
 mod lanes;
 mod leases;
 mod link;
@@ -22,13 +23,13 @@ use std::sync::Arc;
 
 use futures::future::FutureExt;
 
-use self::backlog::{Backlog, Mark};
+use self::backlog::Backlog;
 use self::beats::Beats;
-use self::breaker::means_away;
 use self::desk::Desk;
+use self::inner::Inner;
 use self::lanes::Lanes;
 use self::leases::Leases;
-use self::link::{Link, within};
+use self::link::Link;
 use self::offset::Offset;
 use self::share::LocalShare;
 pub use self::terms::RemoteOptions;
@@ -117,15 +118,6 @@ use crate::limits::ProfileId;
 /// [`shutdown`](Store::shutdown), or once the store and all its holds are gone and what they left
 /// is written or given up.
 pub struct Remote<B>(Arc<Inner<B>>);
-
-struct Inner<B> {
-    link: Arc<Link<B>>,
-    desk: Arc<Desk>,
-    lanes: Lanes,
-    offset: Offset,
-    share: Option<Arc<LocalShare>>,
-    options: RemoteOptions,
-}
 
 impl<B: RemoteBooks> Remote<B> {
     /// Makes a store of `books`, and spawns the task that works in the background.
@@ -263,54 +255,6 @@ impl<B: RemoteBooks> Store for Remote<B> {
     }
 }
 
-impl<B: RemoteBooks> Inner<B> {
-    async fn reserve(&self, request: RemoteReserve, now: Timestamp) -> Result<Verdict, StoreError> {
-        let Self { link, desk, offset, .. } = self;
-        match asking::reserve(link, desk, offset, request.clone(), now).await {
-            Err(error) if means_away(&error) => self.share_of(&request, now, error),
-            answer => answer,
-        }
-    }
-
-    /// What the local share says to a request that met with `error`; the error, if it has no room.
-    fn share_of(
-        &self,
-        request: &RemoteReserve,
-        now: Timestamp,
-        error: StoreError,
-    ) -> Result<Verdict, StoreError> {
-        let share = self.share.as_ref();
-        share.and_then(|share| share.reserve(request, now)).ok_or(error)
-    }
-
-    /// The verdict on a request for more than can be held.
-    async fn deny(&self, charges: &[RemoteCharge]) -> Result<Verdict, StoreError> {
-        let counters: Vec<_> = charges.iter().map(|charge| charge.counter.clone()).collect();
-        let counts = self.link.read(&counters).await?;
-        Ok(Verdict::Denied(counts.into()))
-    }
-
-    async fn flush(&self, mark: Mark) -> Result<(), StoreError> {
-        let backlog = &self.desk.backlog;
-        let written = async {
-            backlog.written_before(mark).await;
-            if let Some(share) = &self.share {
-                share.is_merged().await;
-            }
-            Ok(())
-        };
-        // What is missing afterwards says more than that the time is over.
-        let _ = within("flush", self.options.flush_within, written).await;
-        if let Some(missing) = backlog.missing_before(mark) {
-            return Err(StoreError::transient("flush", missing));
-        }
-        match self.share.as_ref().map_or(0, |share| share.owed()) {
-            0 => Ok(()),
-            owed => Err(StoreError::transient("flush", Owing(owed))),
-        }
-    }
-}
-
 fn counter(scope: &ProfileId, counter: &Counter<'_>) -> RemoteCounter {
     RemoteCounter { scope: scope.clone(), limit: counter.limit.clone(), window: counter.window }
 }
@@ -330,15 +274,3 @@ impl fmt::Display for ShutDown {
 }
 
 impl StdError for ShutDown {}
-
-/// Charges of the local share are not in the books yet.
-#[derive(Debug)]
-struct Owing(usize);
-
-impl fmt::Display for Owing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the local share owes charges to {} counters", self.0)
-    }
-}
-
-impl StdError for Owing {}

@@ -1,6 +1,7 @@
 //! A share of each limit, served by this process alone while the books are away.
 
 use std::collections::HashMap;
+use std::error::Error as StdError;
 use std::fmt;
 use std::future;
 use std::num::NonZeroU32;
@@ -70,9 +71,10 @@ impl LocalShare {
         }
     }
 
-    /// How many counters something is owed to.
-    pub(super) fn owed(&self) -> usize {
-        *self.owed.count.borrow()
+    /// What is owed, if anything.
+    pub(super) fn owing(&self) -> Option<Owing> {
+        let counters = *self.owed.count.borrow();
+        (counters > 0).then_some(Owing(counters))
     }
 
     /// Resolves when nothing is owed.
@@ -166,3 +168,15 @@ impl fmt::Debug for ShareHold {
         f.debug_struct("ShareHold").field("units", &self.units).finish_non_exhaustive()
     }
 }
+
+/// Charges of the local share are not in the books yet.
+#[derive(Debug)]
+pub(super) struct Owing(usize);
+
+impl fmt::Display for Owing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the local share owes charges to {} counters", self.0)
+    }
+}
+
+impl StdError for Owing {}
