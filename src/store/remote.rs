@@ -132,7 +132,7 @@ impl<B: RemoteBooks> Remote<B> {
         let leases = Arc::new(Leases::new(lease.length, &beats));
         let backlog = Arc::new(Backlog::new(options.queue));
         let link = Arc::new(Link::new(books, options.timeout));
-        let share = options.share.map(|parts| Arc::new(LocalShare::new(parts)));
+        let share = options.share.map(|parts| Arc::new(LocalShare::new(parts, options.queue)));
         let worker = Worker {
             link: link.clone(),
             leases: leases.clone(),
@@ -246,12 +246,7 @@ impl<B: RemoteBooks> Store for Remote<B> {
 
     fn shutdown(&self) -> Answer<Result<(), StoreError>> {
         let (inner, mark) = (self.0.clone(), self.0.desk.backlog.mark());
-        let shut_down = async move {
-            let flushed = inner.flush(mark).await;
-            inner.desk.backlog.end();
-            flushed
-        };
-        Answer::Pending(shut_down.boxed())
+        Answer::Pending(async move { inner.shut_down(mark).await }.boxed())
     }
 }
 

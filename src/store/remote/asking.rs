@@ -25,7 +25,13 @@ pub(super) async fn reserve<B: RemoteBooks>(
     let open = Arc::new(OpenHold::new(desk.clone(), id, charges, request.not_after));
     // Made before anybody waits: however this ends, what may have been held is given back.
     let hold = Hold::new(id, open.clone());
-    let mut verdict = link.reserve(&request).await?;
+    let mut verdict = match link.reserve(&request).await {
+        Err(error) if error.is_clock_skew() => {
+            hold.void();
+            return Err(error);
+        }
+        answer => answer?,
+    };
     offset.learn(now, verdict.now);
     if verdict.held == Held::Stale {
         request.not_after = verdict.now.saturating_add(link.timeout);

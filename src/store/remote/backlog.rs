@@ -102,9 +102,9 @@ impl Backlog {
         (!batch.settlements.is_empty()).then_some(batch)
     }
 
-    /// Takes half of a batch that the books refused: if one of it cannot be written, the others shall
-    /// not share its fate. Where nothing else was written since it was halved, the books rather
-    /// refuse everything, and more and smaller batches would only keep them busy.
+    /// Takes half of a batch that could not be written: if it is because of one of it, the others
+    /// shall not share its fate. Where nothing else was written since it was halved, nothing
+    /// can be, and more and smaller batches would only keep them busy.
     pub(super) fn halve(&self, batch: &mut Batch) -> Option<Batch> {
         let written = self.state().written;
         let before = batch.refused_at.replace(written);
@@ -152,6 +152,11 @@ impl Backlog {
         drop(state);
         self.announce(oldest);
         self.changed.notify_one();
+    }
+
+    /// A charge that nobody will write any more is lost.
+    pub(super) fn lose_one(&self) {
+        self.state().lose(1);
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -45,8 +45,8 @@ impl<B: RemoteBooks> Inner<B> {
         now: Timestamp,
         error: StoreError,
     ) -> Result<Verdict, StoreError> {
-        let share = self.share.as_ref();
-        share.and_then(|share| share.reserve(request, now)).ok_or(error)
+        let share = self.share.as_ref().filter(|_| !self.desk.backlog.has_ended());
+        share.and_then(|share| share.reserve(&self.desk, request, now)).ok_or(error)
     }
 
     /// The verdict on a request for more than can be held.
@@ -54,6 +54,20 @@ impl<B: RemoteBooks> Inner<B> {
         let counters: Vec<_> = charges.iter().map(|charge| charge.counter.clone()).collect();
         let counts = self.link.read(&counters).await?;
         Ok(Verdict::Denied(counts.into()))
+    }
+
+    pub(super) async fn shut_down(&self, mark: Mark) -> Result<(), StoreError> {
+        let backlog = &self.desk.backlog;
+        let mut flushed = self.flush(mark).await;
+        if flushed.is_ok() {
+            // What was handed over meanwhile.
+            flushed = self.flush(backlog.mark()).await;
+        }
+        backlog.end();
+        match backlog.missing_before(mark) {
+            Some(lost) if flushed.is_ok() => Err(StoreError::transient("shut down", lost)),
+            _ => flushed,
+        }
     }
 
     pub(super) async fn flush(&self, mark: Mark) -> Result<(), StoreError> {
