@@ -9,7 +9,7 @@ use tower_quota::store::Store;
 #[cfg(feature = "remote")]
 use tower_quota::store::{ExhaustedCache, Lease, Remote, RemoteBooks, RemoteOptions};
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "remote")]
 const SWEEP: Duration = Duration::from_secs(60);
 
 type Opened = Result<Arc<dyn Store>, Box<dyn Error>>;
@@ -50,8 +50,7 @@ async fn sqlite(path: &str, lease: Option<Duration>) -> Opened {
     let books = SqliteBooks::builder(path).lease(lease_of(lease)).connect().await?;
     books.migrate().await?;
     // As long as SQLite waits for its file, and a little longer.
-    let options = RemoteOptions::new().timeout(Duration::from_secs(6));
-    Ok(remote(books, options.sweep_every(SWEEP)))
+    Ok(remote(books, Duration::from_secs(6)))
 }
 
 #[cfg(feature = "postgres")]
@@ -60,7 +59,7 @@ async fn postgres(url: &str, lease: Option<Duration>) -> Opened {
 
     let books = PostgresBooks::builder(url).lease(lease_of(lease)).connect().await?;
     books.migrate().await?;
-    Ok(remote(books, RemoteOptions::new().sweep_every(SWEEP)))
+    Ok(remote(books, Duration::from_secs(1)))
 }
 
 #[cfg(feature = "redis")]
@@ -71,13 +70,16 @@ async fn redis(url: &str, lease: Option<Duration>) -> Opened {
     for warning in books.warnings() {
         eprintln!("recipe_app: {warning}");
     }
-    Ok(remote(books, RemoteOptions::new().timeout(Duration::from_millis(250))))
+    Ok(remote(books, Duration::from_millis(500)))
 }
 
 /// The books, shared by the processes that keep them. Those who have used up a limit cost them
-/// nothing for a second.
+/// nothing for a second. A call takes at most `timeout`, and never so long that a renewal which
+/// hangs could not be tried again.
 #[cfg(feature = "remote")]
-fn remote(books: impl RemoteBooks, options: RemoteOptions) -> Arc<dyn Store> {
+fn remote(books: impl RemoteBooks, timeout: Duration) -> Arc<dyn Store> {
+    let timeout = timeout.min(books.lease().length / 4);
+    let options = RemoteOptions::new().timeout(timeout).sweep_every(SWEEP);
     Arc::new(ExhaustedCache::new(Remote::new(books, options)))
 }
 
