@@ -58,15 +58,24 @@ async fn the_contract_is_the_same(place: &str) {
     assert_eq!(next.post(REMIX).await.status, DENIED);
 }
 
-/// The original granted 153 of them on SQLite, and 359 on PostgreSQL.
+/// The original granted 153 of them on SQLite, and 359 on PostgreSQL. On a machine so slow that an
+/// attempt fails, its unit is held until that is known, and is there afterwards.
 async fn four_apps_grant_50_of_400_attempts(place: &str) {
     let variables = [("STORE", place), ("LIMITS", "remix=50")];
     let apps = join_all((0..4).map(|_| App::with(&variables))).await;
     let attempts = (0..400).zip(apps.iter().cycle()).map(|(_, app)| app.post(REMIX));
     let replies = join_all(attempts).await;
-    assert_eq!(count(&replies, StatusCode::OK), 50);
-    assert_eq!(count(&replies, DENIED), 350);
+    let mut granted = count(&replies, StatusCode::OK);
+    if granted + count(&replies, DENIED) == 400 {
+        assert_eq!(granted, 50);
+    }
+    apps[0].wait_long_for(A_LEASE_LONG, "remix", |_, held| held == 0).await;
+    while granted < 50 {
+        assert_eq!(apps[0].post(REMIX).await.status, StatusCode::OK);
+        granted += 1;
+    }
     for app in &apps {
+        assert_eq!(app.post(REMIX).await.status, DENIED);
         app.wait_for("remix", |used, held| (used, held) == (50, 0)).await;
     }
 }
