@@ -85,8 +85,10 @@
 //! | show what was used | [`UsageService`], [`Quotas::usage`] |
 //! | spend without HTTP | [`Quotas`], [`Reservation`] |
 //! | change plans, limits or mode at run time | [`Quotas::set_plans`], [`Quotas::set_limits`], [`Mode`] |
-//! | keep the books elsewhere | [`store::Store`] |
-//! | test what depends on time | `ManualClock` |
+//! | keep counts over a restart, or share them | [`store`]: SQLite, PostgreSQL, Redis |
+//! | go on while the store is away | [`OnStoreFailure`], [`store`] |
+//! | keep the books elsewhere | [`store::Store`], `store::RemoteBooks` |
+//! | test what depends on time, or a store | `ManualClock`, `contract` |
 //!
 //! # How a request ends, and what that costs
 //!
@@ -110,7 +112,9 @@
 //! - All or nothing: a request takes from all limits of its feature, or from none.
 //! - Settled once, in the window that was charged, also after midnight.
 //! - A count is never below 0, and never forgotten while its window is open.
-//! - A failure of the store is not a denial: the operator chooses between 503 and letting pass.
+//! - A hold whose process has died comes back, or is charged, when its lease ends.
+//! - A failure of the store is not a denial: the operator chooses between 503, letting pass and a
+//!   local share.
 //! - The errors are the inner service's, and so is the service that was polled ready.
 //!
 //! # Features
@@ -120,8 +124,11 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `axum` | [`QuotaHandle`] as an extractor, peer addresses from `ConnectInfo`, and route patterns that see the whole path inside `Router::nest` |
+//! | `redis` | `store::RedisBooks`: Redis 7 or Valkey, a single server, Sentinel or Cluster |
+//! | `postgres` | `store::PostgresBooks` |
+//! | `sqlite` | `store::SqliteBooks` |
+//! | `remote` | `store::Remote` and `store::RemoteBooks`, for books in a database of your own; the three above include it |
 //! | `tracing` | a warning where a request passes uncounted because the store failed |
-//! | `test-util` | `ManualClock` |
 //! | `test-util` | `ManualClock`, and the suite that every store has to pass: `contract` |
 #![cfg_attr(
     not(test),

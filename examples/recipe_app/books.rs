@@ -1,21 +1,18 @@
 //! Where the counts are kept.
 
-#[cfg(feature = "remote")]
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tower_quota::MemoryStore;
-#[cfg(feature = "remote")]
-use tower_quota::StoreError;
 use tower_quota::store::Store;
 #[cfg(feature = "remote")]
 use tower_quota::store::{ExhaustedCache, Lease, Remote, RemoteBooks, RemoteOptions};
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "remote")]
 const SWEEP: Duration = Duration::from_secs(60);
 
-type Opened = Result<Arc<dyn Store>, String>;
+type Opened = Result<Arc<dyn Store>, Box<dyn Error>>;
 
 /// Opens the books that `place` names, with holds that live for `lease` unless they are renewed.
 /// An error does not repeat `place`, which may hold a password.
@@ -32,7 +29,7 @@ pub(crate) async fn open(place: &str, lease: Option<Duration>) -> Opened {
         Some(("postgres" | "postgresql", _)) => postgres(place, lease).await,
         #[cfg(feature = "redis")]
         Some(("redis" | "rediss" | "redis+unix", _)) => redis(place, lease).await,
-        other => Err(no_such_books(other.map_or(place, |(scheme, _)| scheme))),
+        other => Err(no_such_books(other.map_or(place, |(scheme, _)| scheme)).into()),
     }
 }
 
@@ -50,49 +47,39 @@ fn no_such_books(scheme: &str) -> String {
 async fn sqlite(path: &str, lease: Option<Duration>) -> Opened {
     use tower_quota::store::SqliteBooks;
 
-    let books = SqliteBooks::builder(path)
-        .lease(lease_of(lease))
-        .connect()
-        .await
-        .map_err(|error| text(&error))?;
-    books.migrate().await.map_err(|error| text(&error))?;
+    let books = SqliteBooks::builder(path).lease(lease_of(lease)).connect().await?;
+    books.migrate().await?;
     // As long as SQLite waits for its file, and a little longer.
-    let options = RemoteOptions::new().timeout(Duration::from_secs(6));
-    Ok(remote(books, options.sweep_every(SWEEP)))
+    Ok(remote(books, Duration::from_secs(6)))
 }
 
 #[cfg(feature = "postgres")]
 async fn postgres(url: &str, lease: Option<Duration>) -> Opened {
     use tower_quota::store::PostgresBooks;
 
-    let books = PostgresBooks::builder(url)
-        .lease(lease_of(lease))
-        .connect()
-        .await
-        .map_err(|error| text(&error))?;
-    books.migrate().await.map_err(|error| text(&error))?;
-    Ok(remote(books, RemoteOptions::new().sweep_every(SWEEP)))
+    let books = PostgresBooks::builder(url).lease(lease_of(lease)).connect().await?;
+    books.migrate().await?;
+    Ok(remote(books, Duration::from_secs(1)))
 }
 
 #[cfg(feature = "redis")]
 async fn redis(url: &str, lease: Option<Duration>) -> Opened {
     use tower_quota::store::RedisBooks;
 
-    let books = RedisBooks::builder(url)
-        .lease(lease_of(lease))
-        .connect()
-        .await
-        .map_err(|error| text(&error))?;
+    let books = RedisBooks::builder(url).lease(lease_of(lease)).connect().await?;
     for warning in books.warnings() {
         eprintln!("recipe_app: {warning}");
     }
-    Ok(remote(books, RemoteOptions::new().timeout(Duration::from_millis(250))))
+    Ok(remote(books, Duration::from_millis(500)))
 }
 
 /// The books, shared by the processes that keep them. Those who have used up a limit cost them
-/// nothing for a second.
+/// nothing for a second. A call takes at most `timeout`, and never so long that a renewal which
+/// hangs could not be tried again.
 #[cfg(feature = "remote")]
-fn remote(books: impl RemoteBooks, options: RemoteOptions) -> Arc<dyn Store> {
+fn remote(books: impl RemoteBooks, timeout: Duration) -> Arc<dyn Store> {
+    let timeout = timeout.min(books.lease().length / 4);
+    let options = RemoteOptions::new().timeout(timeout).sweep_every(SWEEP);
     Arc::new(ExhaustedCache::new(Remote::new(books, options)))
 }
 
@@ -100,13 +87,4 @@ fn remote(books: impl RemoteBooks, options: RemoteOptions) -> Arc<dyn Store> {
 fn lease_of(length: Option<Duration>) -> Lease {
     let lease = Lease::default();
     Lease { length: length.unwrap_or(lease.length), ..lease }
-}
-
-/// What failed, and why.
-#[cfg(feature = "remote")]
-fn text(error: &StoreError) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }

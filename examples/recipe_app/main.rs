@@ -73,7 +73,7 @@ async fn prepare() -> Result<(TcpListener, Quotas, Router), Box<dyn Error>> {
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.map_err(|error| format!("LISTEN: {}: {error}", settings.listen))?;
     let store = books::open(&settings.store, settings.lease).await;
-    let store = store.map_err(|problem| format!("STORE: {problem}"))?;
+    let store = store.map_err(|error| format!("STORE: {}", in_full(&*error)))?;
     let app = App::new(settings, store)?;
     Ok((listener, app.quotas.clone(), app.router()?))
 }
@@ -104,6 +104,12 @@ fn announce(address: SocketAddr) {
     let usage = format!("curl -i -H 'x-profile-id: 7' http://{address}/api/ai/quotas");
     let lines = format!("listening on http://{address}\n{remix}\n{remix}\n{usage}\n");
     let _ = io::stdout().write_all(lines.as_bytes());
+}
+
+/// An error and what it comes from.
+fn in_full(error: &dyn Error) -> String {
+    let source = error.source().map(|source| format!(": {}", in_full(source)));
+    format!("{error}{}", source.unwrap_or_default())
 }
 
 fn fail(code: u8, error: &impl Display) -> ExitCode {

@@ -1,4 +1,28 @@
 //! The books: atomic verbs on counters and holds.
+//!
+//! # Which one
+//!
+//! | books | who shares them | after a restart | feature |
+//! |---|---|---|---|
+//! | [`MemoryStore`], the default | nobody: one process | empty | |
+//! | `SqliteBooks` | the processes of one machine | as they were | `sqlite` |
+//! | `PostgresBooks` | everybody | as they were | `postgres` |
+//! | `RedisBooks` | everybody, at a fraction of the cost | as far as Redis has saved them | `redis` |
+//! | [`Store`], `RemoteBooks` | as you write them | | `remote` for the second |
+//!
+//! All but the first are [`RemoteBooks`](https://docs.rs/tower-quota/latest/tower_quota/store/trait.RemoteBooks.html):
+//! `Remote` makes a store of them. Its docs say what it adds: time-outs, settling in the background,
+//! leases, a circuit breaker.
+//!
+//! # While the store is away
+//!
+//! A failure of the store is never a denial. What becomes of the request is for
+//! [`OnStoreFailure`](crate::OnStoreFailure) to say: 503, or it passes uncounted. Before that comes
+//! to pass, `RemoteOptions::local_share` may let each process serve a part of each limit by itself,
+//! and charge the books when they are back.
+//!
+//! An [`ExhaustedCache`] in front of a remote store answers those who have used up a limit without
+//! asking it.
 
 mod answer;
 #[cfg(feature = "remote")]

@@ -131,13 +131,13 @@ impl RemoteBooks for PostgresBooks {
     }
 
     async fn reserve(&self, request: &RemoteReserve) -> Result<RemoteVerdict, StoreError> {
-        let [charge] = &*request.charges else {
+        let keys = request.charges.iter().map(|charge| charge.counter.key().into()).collect();
+        let Some(seat) = self.rush.enter(keys) else {
             return self.execute(request.clone()).await;
         };
-        let seat = self.rush.enter(charge.counter.key().into());
         let (ask, answer) = Ask::new(request.clone());
         if let Some(worker) = seat.line.push(Box::new(ask)) {
-            tokio::spawn(self.session.clone().rush(worker, seat.clone()));
+            tokio::spawn(self.session.clone().rush(worker, seat.beside()));
         }
         answered::<RemoteReserve>(answer).await
     }

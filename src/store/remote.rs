@@ -3,9 +3,11 @@
 mod asking;
 mod backlog;
 mod backoff;
+mod batch;
 mod beats;
 mod breaker;
 mod desk;
+mod inner;
 mod lanes;
 mod leases;
 mod link;
@@ -21,13 +23,13 @@ use std::sync::Arc;
 
 use futures::future::FutureExt;
 
-use self::backlog::{Backlog, Mark};
+use self::backlog::Backlog;
 use self::beats::Beats;
-use self::breaker::means_away;
 use self::desk::Desk;
+use self::inner::Inner;
 use self::lanes::Lanes;
 use self::leases::Leases;
-use self::link::{Link, within};
+use self::link::Link;
 use self::offset::Offset;
 use self::share::LocalShare;
 pub use self::terms::RemoteOptions;
@@ -117,15 +119,6 @@ use crate::limits::ProfileId;
 /// is written or given up.
 pub struct Remote<B>(Arc<Inner<B>>);
 
-struct Inner<B> {
-    link: Arc<Link<B>>,
-    desk: Arc<Desk>,
-    lanes: Lanes,
-    offset: Offset,
-    share: Option<Arc<LocalShare>>,
-    options: RemoteOptions,
-}
-
 impl<B: RemoteBooks> Remote<B> {
     /// Makes a store of `books`, and spawns the task that works in the background.
     ///
@@ -139,7 +132,7 @@ impl<B: RemoteBooks> Remote<B> {
         let leases = Arc::new(Leases::new(lease.length, &beats));
         let backlog = Arc::new(Backlog::new(options.queue));
         let link = Arc::new(Link::new(books, options.timeout));
-        let share = options.share.map(|parts| Arc::new(LocalShare::new(parts)));
+        let share = options.share.map(|parts| Arc::new(LocalShare::new(parts, options.queue)));
         let worker = Worker {
             link: link.clone(),
             leases: leases.clone(),
@@ -253,60 +246,7 @@ impl<B: RemoteBooks> Store for Remote<B> {
 
     fn shutdown(&self) -> Answer<Result<(), StoreError>> {
         let (inner, mark) = (self.0.clone(), self.0.desk.backlog.mark());
-        let shut_down = async move {
-            let flushed = inner.flush(mark).await;
-            inner.desk.backlog.end();
-            flushed
-        };
-        Answer::Pending(shut_down.boxed())
-    }
-}
-
-impl<B: RemoteBooks> Inner<B> {
-    async fn reserve(&self, request: RemoteReserve, now: Timestamp) -> Result<Verdict, StoreError> {
-        let Self { link, desk, offset, .. } = self;
-        match asking::reserve(link, desk, offset, request.clone(), now).await {
-            Err(error) if means_away(&error) => self.share_of(&request, now, error),
-            answer => answer,
-        }
-    }
-
-    /// What the local share says to a request that met with `error`; the error, if it has no room.
-    fn share_of(
-        &self,
-        request: &RemoteReserve,
-        now: Timestamp,
-        error: StoreError,
-    ) -> Result<Verdict, StoreError> {
-        let share = self.share.as_ref();
-        share.and_then(|share| share.reserve(request, now)).ok_or(error)
-    }
-
-    /// The verdict on a request for more than can be held.
-    async fn deny(&self, charges: &[RemoteCharge]) -> Result<Verdict, StoreError> {
-        let counters: Vec<_> = charges.iter().map(|charge| charge.counter.clone()).collect();
-        let counts = self.link.read(&counters).await?;
-        Ok(Verdict::Denied(counts.into()))
-    }
-
-    async fn flush(&self, mark: Mark) -> Result<(), StoreError> {
-        let backlog = &self.desk.backlog;
-        let written = async {
-            backlog.written_before(mark).await;
-            if let Some(share) = &self.share {
-                share.is_merged().await;
-            }
-            Ok(())
-        };
-        // What is missing afterwards says more than that the time is over.
-        let _ = within("flush", self.options.flush_within, written).await;
-        if let Some(missing) = backlog.missing_before(mark) {
-            return Err(StoreError::transient("flush", missing));
-        }
-        match self.share.as_ref().map_or(0, |share| share.owed()) {
-            0 => Ok(()),
-            owed => Err(StoreError::transient("flush", Owing(owed))),
-        }
+        Answer::Pending(async move { inner.shut_down(mark).await }.boxed())
     }
 }
 
@@ -329,15 +269,3 @@ impl fmt::Display for ShutDown {
 }
 
 impl StdError for ShutDown {}
-
-/// Charges of the local share are not in the books yet.
-#[derive(Debug)]
-struct Owing(usize);
-
-impl fmt::Display for Owing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the local share owes charges to {} counters", self.0)
-    }
-}
-
-impl StdError for Owing {}

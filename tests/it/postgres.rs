@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tower_quota::ManualClock;
 use tower_quota::store::{Lease, PostgresBooks};
 
-use crate::remote_books::{SECOND, check_episodes};
+use crate::remote_books::{SECOND, check_episodes, check_many_lapsed};
 use crate::support::noon;
 use server::Server;
 
@@ -38,4 +38,10 @@ impl Fixture {
 async fn do_as_the_model_does() {
     let fixture = Fixture::new().await;
     check_episodes(&fixture.books, &fixture.clock, 0..100).await;
+}
+
+#[tokio::test]
+async fn nobody_is_denied_while_an_expired_hold_remains() {
+    let fixture = Fixture::new().await;
+    check_many_lapsed(&fixture.books, &fixture.clock).await;
 }

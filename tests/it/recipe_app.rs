@@ -85,9 +85,19 @@ impl App {
 
     /// Waits until the books of a feature are so.
     async fn wait_for(&self, feature: &str, is_so: impl Fn(u64, u64) -> bool) {
+        self.wait_long_for(ROUND_TRIPS, feature, is_so).await;
+    }
+
+    /// The same for so many round trips.
+    async fn wait_long_for(
+        &self,
+        round_trips: usize,
+        feature: &str,
+        is_so: impl Fn(u64, u64) -> bool,
+    ) {
         let mut client = self.0.connect().await;
         let mut seen = (0, 0);
-        for _ in 0..ROUND_TRIPS {
+        for _ in 0..round_trips {
             let request = to(Method::GET, QUOTAS).header("x-profile-id", "7");
             let response = client.send(request.body(Full::default()).unwrap()).await;
             seen = books(&Reply::hear(response.unwrap()).await.json(), feature);
@@ -96,7 +106,7 @@ impl App {
             }
             yield_now().await;
         }
-        panic!("{ROUND_TRIPS} round trips later, {} are used and {} held", seen.0, seen.1);
+        panic!("{round_trips} round trips later, {} are used and {} held", seen.0, seen.1);
     }
 }
 

@@ -4,10 +4,12 @@
 mod access;
 mod connection;
 mod contract;
+mod episodes;
 mod expiry;
 mod faults;
 mod keys;
 mod memory;
+mod model;
 mod purge;
 mod scripts;
 mod sentinel;

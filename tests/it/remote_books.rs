@@ -2,6 +2,7 @@
 
 mod directory;
 mod episodes;
+mod many_lapsed;
 mod model;
 
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,7 @@ use tower_quota::{
 
 pub(crate) use directory::Directory;
 pub(crate) use episodes::check_episodes;
+pub(crate) use many_lapsed::check_many_lapsed;
 
 /// How far ahead `not_after` lies in these tests.
 pub(crate) const SECOND: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSy
 use tower_quota::ManualClock;
 use tower_quota::store::{Lease, SqliteBooks};
 
-use crate::remote_books::{Directory, SECOND, check_episodes};
+use crate::remote_books::{Directory, SECOND, check_episodes, check_many_lapsed};
 use crate::support::noon;
 
 const LEASE: Lease = Lease { length: SECOND.saturating_mul(10), keep: SECOND.saturating_mul(30) };
@@ -41,4 +41,11 @@ async fn do_as_the_model_does() {
     let books = books.connect().await.unwrap();
     books.migrate().await.unwrap();
     check_episodes(&books, &clock, 0..300).await;
+}
+
+#[tokio::test]
+async fn nobody_is_denied_while_an_expired_hold_remains() {
+    let directory = Directory::new();
+    let (books, clock) = books(&directory).await;
+    check_many_lapsed(&books, &clock).await;
 }

@@ -29,19 +29,39 @@ struct Place {
     seats: usize,
 }
 
-/// A seat at a line. The line is there as long as somebody has one.
+/// A seat at the line of a counter, the one with the most seats of those that a call needs. The line
+/// is there as long as somebody has one.
 pub(super) struct Seat {
     pub(super) line: Arc<Line>,
     rush: Arc<Rush>,
     key: Key,
+    /// The call's other counters: calls that share one of them are to meet.
+    others: Vec<Key>,
 }
 
 impl Rush {
-    pub(super) fn enter(self: &Arc<Self>, key: Key) -> Seat {
+    /// A seat for a call that needs counters, if it needs any.
+    pub(super) fn enter(self: &Arc<Self>, mut keys: Vec<Key>) -> Option<Seat> {
         let mut places = self.places();
-        let place = places.entry(key.clone()).or_default();
-        place.seats = place.seats.saturating_add(1);
-        Seat { line: place.line.clone(), rush: self.clone(), key }
+        for key in &keys {
+            let place = places.entry(key.clone()).or_default();
+            place.seats = place.seats.saturating_add(1);
+        }
+        let seats = |key: &Key| places.get(key).map_or(0, |place| place.seats);
+        keys.sort_by_key(seats);
+        let key = keys.pop()?;
+        let line = places.get(&key)?.line.clone();
+        Some(Seat { line, rush: self.clone(), key, others: keys })
+    }
+
+    fn leave(&self, key: &Key) {
+        let mut places = self.places();
+        if let Some(place) = places.get_mut(key) {
+            place.seats = place.seats.saturating_sub(1);
+            if place.seats == 0 {
+                places.remove(key);
+            }
+        }
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<Key, Place>> {
@@ -49,27 +69,29 @@ impl Rush {
     }
 }
 
-impl Clone for Seat {
-    fn clone(&self) -> Self {
-        self.rush.enter(self.key.clone())
+impl Seat {
+    /// Another seat at the same line, for whoever works there.
+    pub(super) fn beside(&self) -> Option<Self> {
+        self.rush.enter(vec![self.key.clone()])
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut places = self.rush.places();
-        if let Some(place) = places.get_mut(&self.key) {
-            place.seats = place.seats.saturating_sub(1);
-            if place.seats == 0 {
-                places.remove(&self.key);
-            }
+        self.rush.leave(&self.key);
+        for key in &self.others {
+            self.rush.leave(key);
         }
     }
 }
 
 impl Session {
     /// Does what stands in line, until nothing does.
-    pub(super) async fn rush(self: Arc<Self>, mut worker: Worker<Ask<RemoteReserve>>, _seat: Seat) {
+    pub(super) async fn rush(
+        self: Arc<Self>,
+        mut worker: Worker<Ask<RemoteReserve>>,
+        _seat: Option<Seat>,
+    ) {
         while let Some(asks) = worker.next(TOGETHER) {
             match <[_; 1]>::try_from(asks) {
                 Ok([ask]) => self.reserve_alone(ask).await,

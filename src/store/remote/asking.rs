@@ -9,7 +9,7 @@ use super::link::Link;
 use super::offset::Offset;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
-use crate::store::books::{Held, RemoteBooks, RemoteReserve, RemoteVerdict};
+use crate::store::books::{Held, RemoteBooks, RemoteReserve};
 use crate::store::hold::Hold;
 use crate::store::request::Verdict;
 
@@ -25,27 +25,30 @@ pub(super) async fn reserve<B: RemoteBooks>(
     let open = Arc::new(OpenHold::new(desk.clone(), id, charges, request.not_after));
     // Made before anybody waits: however this ends, what may have been held is given back.
     let hold = Hold::new(id, open.clone());
-    let mut verdict = link.reserve(&request).await?;
+    let mut verdict = match link.reserve(&request).await {
+        Err(error) if error.is_clock_skew() => {
+            hold.void();
+            return Err(error);
+        }
+        answer => answer?,
+    };
+    offset.learn(now, verdict.now);
     if verdict.held == Held::Stale {
-        offset.correct(now, verdict.now);
         request.not_after = verdict.now.saturating_add(link.timeout);
         open.ask_until(request.not_after);
         verdict = link.reserve(&request).await?;
+        offset.learn(now, verdict.now);
     }
-    let RemoteVerdict { held, now: theirs } = verdict;
-    match held {
+    match verdict.held {
         Held::Granted(counts) => {
-            offset.learn(now, theirs);
             open.granted();
             Ok(Verdict::Granted(hold, counts))
         }
         Held::Denied(counts) => {
-            offset.learn(now, theirs);
             hold.void();
             Ok(Verdict::Denied(counts))
         }
         Held::Stale => {
-            offset.correct(now, theirs);
             hold.void();
             Err(StoreError::transient("reserve", StaleTwice))
         }

@@ -9,22 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
+use super::batch::Batch;
 use crate::store::books::RemoteSettlement;
 use crate::store::hold::HoldId;
-
-/// How many settlements are written at a time.
-const BATCH: usize = 256;
-
-/// Settlements to be written together.
-pub(super) struct Batch {
-    pub(super) settlements: Vec<RemoteSettlement>,
-    /// How often writing them has failed.
-    pub(super) failures: u32,
-    /// Between which flushes they were handed over.
-    epoch: u64,
-    /// The beat in which the last of them was handed over.
-    beat: u64,
-}
 
 /// A bounded queue of settlements which knows how many are not written, also of those that have
 /// been taken out of it.
@@ -47,6 +34,8 @@ struct State {
     /// The same for each epoch, from the oldest to the present.
     unwritten: VecDeque<usize>,
     oldest: u64,
+    /// How many were ever written.
+    written: u64,
     /// Settlements given up since the last flush.
     lost: u64,
     /// Whether nobody is left who could hand something over.
@@ -60,6 +49,7 @@ impl Backlog {
             total: 0,
             unwritten: VecDeque::from([0]),
             oldest: 0,
+            written: 0,
             lost: 0,
             abandoned: false,
         };
@@ -81,14 +71,8 @@ impl Backlog {
         }
         let epoch = state.count_new();
         match state.queue.back_mut() {
-            Some(last) if last.takes(epoch) => {
-                last.settlements.push(settlement);
-                last.beat = last.beat.max(beat);
-            }
-            _ => {
-                let settlements = vec![settlement];
-                state.queue.push_back(Batch { settlements, failures: 0, epoch, beat });
-            }
+            Some(last) if last.takes(epoch) => last.add(settlement, beat),
+            _ => state.queue.push_back(Batch::of(settlement, epoch, beat)),
         }
         drop(state);
         self.changed.notify_one();
@@ -111,10 +95,20 @@ impl Backlog {
         let written = all.saturating_sub(batch.settlements.len());
         let mut state = self.state();
         state.finish(batch.epoch, written);
+        state.written = state.written.saturating_add(count(written));
         let oldest = state.oldest;
         drop(state);
         self.announce(oldest);
         (!batch.settlements.is_empty()).then_some(batch)
+    }
+
+    /// Takes half of a batch that could not be written: if it is because of one of it, the others
+    /// shall not share its fate. Where nothing else was written since it was halved, nothing
+    /// can be, and more and smaller batches would only keep them busy.
+    pub(super) fn halve(&self, batch: &mut Batch) -> Option<Batch> {
+        let written = self.state().written;
+        let before = batch.refused_at.replace(written);
+        before.is_none_or(|before| before < written).then(|| batch.split_off_half()).flatten()
     }
 
     /// Gives up what is in the queue since `beat` or longer.
@@ -125,9 +119,9 @@ impl Backlog {
             queue.into_iter().partition(|batch| batch.beat <= beat);
         state.queue = queue;
         for batch in late {
-            let count = batch.settlements.len();
-            state.lose(count);
-            state.finish(batch.epoch, count);
+            let late = batch.settlements.len();
+            state.lose(late);
+            state.finish(batch.epoch, late);
         }
         let oldest = state.oldest;
         drop(state);
@@ -158,6 +152,11 @@ impl Backlog {
         drop(state);
         self.announce(oldest);
         self.changed.notify_one();
+    }
+
+    /// A charge that nobody will write any more is lost.
+    pub(super) fn lose_one(&self) {
+        self.state().lose(1);
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -239,22 +238,13 @@ impl State {
         }
     }
 
-    fn lose(&mut self, count: usize) {
-        self.lost = self.lost.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+    fn lose(&mut self, settlements: usize) {
+        self.lost = self.lost.saturating_add(count(settlements));
     }
 }
 
-impl Batch {
-    /// Whether a settlement handed over now may still join it.
-    fn takes(&self, epoch: u64) -> bool {
-        self.epoch == epoch && self.failures == 0 && self.settlements.len() < BATCH
-    }
-
-    /// The second half of a batch of several.
-    pub(super) fn split_off_half(&mut self) -> Option<Self> {
-        let half = self.settlements.len() / 2;
-        (half > 0).then(|| Self { settlements: self.settlements.split_off(half), ..*self })
-    }
+fn count(settlements: usize) -> u64 {
+    u64::try_from(settlements).unwrap_or(u64::MAX)
 }
 
 /// A point in time, between what was handed over before it and after it.

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::backoff::pause;
+use super::breaker::means_away;
 use super::link::{Link, within};
 use crate::error::StoreError;
 use crate::limits::ProfileId;
@@ -72,7 +73,7 @@ impl Lane {
         let change = RemoteChange { nonce: self.nonce, sequence: *sequence, counters, change };
         for attempt in 1..ATTEMPTS {
             match link.change(&change).await {
-                Err(error) if may_pass(&error) && !link.breaker.is_open() => {
+                Err(error) if means_away(&error) && !link.breaker.is_open() => {
                     sleep(pause(attempt)).await;
                 }
                 answer => return answer,
@@ -80,8 +81,4 @@ impl Lane {
         }
         link.change(&change).await
     }
-}
-
-fn may_pass(error: &StoreError) -> bool {
-    error.is_transient() && !error.is_clock_skew()
 }

@@ -1,5 +1,6 @@
 //! The holds that are open, and the renewal of their leases.
 
+use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +48,19 @@ struct Due {
     renewals: Vec<Renewal>,
 }
 
+impl Due {
+    /// Both halves; nothing of one alone.
+    fn split(&mut self) -> Vec<Self> {
+        let half = self.places.len() / 2;
+        if half == 0 {
+            return Vec::new();
+        }
+        let rest =
+            Self { places: self.places.split_off(half), renewals: self.renewals.split_off(half) };
+        vec![mem::take(self), rest]
+    }
+}
+
 impl Leases {
     pub(super) fn new(lease: Duration, beats: &Beats) -> Self {
         let third = lease.checked_div(3).unwrap_or_default();
@@ -72,15 +86,21 @@ impl Leases {
         let mut beat = beats.listen();
         while beat.changed().await.is_ok() {
             let now = *beat.borrow_and_update();
-            if link.breaker.is_open() {
-                continue;
-            }
-            let renew = async |due: Due| {
-                if link.renew(&due.renewals).await.is_ok() {
-                    self.put_off(&due.places, now);
-                }
-            };
+            let renew = |due| self.renew_all(link, due, now);
             stream::iter(self.due(now)).for_each_concurrent(PIPELINE, renew).await;
+        }
+    }
+
+    /// Renews leases together, and, where the books refuse to, in halves: if it is because of one of
+    /// them, the others shall not share its fate.
+    async fn renew_all<B: RemoteBooks>(&self, link: &Link<B>, due: Due, now: u64) {
+        let mut parts = vec![due];
+        while let Some(mut part) = parts.pop() {
+            match link.renew(&part.renewals).await {
+                Ok(()) => self.put_off(&part.places, now),
+                Err(error) if !error.is_transient() => parts.extend(part.split()),
+                Err(_) => {}
+            }
         }
     }
 

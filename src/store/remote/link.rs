@@ -43,11 +43,11 @@ impl<B: RemoteBooks> Link<B> {
         &self,
         batch: &[RemoteSettlement],
     ) -> Result<Vec<HoldId>, StoreError> {
-        self.call("settle", self.books.settle(batch)).await
+        self.work("settle", self.books.settle(batch)).await
     }
 
     pub(super) async fn renew(&self, batch: &[Renewal]) -> Result<(), StoreError> {
-        self.call("renew", self.books.renew(batch)).await
+        self.work("renew", self.books.renew(batch)).await
     }
 
     pub(super) async fn read(&self, counters: &[RemoteCounter]) -> Result<Vec<Count>, StoreError> {
@@ -59,7 +59,7 @@ impl<B: RemoteBooks> Link<B> {
     }
 
     pub(super) async fn sweep(&self, at_most: u32) -> Result<u32, StoreError> {
-        self.call("sweep", self.books.sweep(at_most)).await
+        self.work("sweep", self.books.sweep(at_most)).await
     }
 
     /// Looks for books that are away, as long as it is polled: no user's request has to.
@@ -80,6 +80,21 @@ impl<B: RemoteBooks> Link<B> {
         self.breaker.check(operation)?;
         let answer = within(operation, self.timeout, call).await;
         self.breaker.hear(&answer);
+        answer
+    }
+
+    /// The same of work in the background. It goes to many counters at a time, of which one may be
+    /// out of reach: if it fails, those who ask for others shall not be turned away.
+    async fn work<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.breaker.check(operation)?;
+        let answer = within(operation, self.timeout, call).await;
+        if answer.is_ok() {
+            self.breaker.hear(&answer);
+        }
         answer
     }
 }

@@ -24,18 +24,10 @@ impl Offset {
         }
     }
 
-    /// The books said `theirs` to a request of `now`. That it took a while makes them seem ahead,
-    /// so of several answers the one that says least is closest.
+    /// The books said `theirs` to a request of `now`. How long that took makes them seem ahead, by
+    /// no more than a time-out.
     pub(super) fn learn(&self, now: Timestamp, theirs: Timestamp) {
-        self.0.fetch_min(difference(now, theirs), Ordering::Relaxed);
+        let ahead = theirs.as_millis().saturating_sub(now.as_millis());
+        self.0.store(ahead, Ordering::Relaxed);
     }
-
-    /// The same of books that found the estimate wrong.
-    pub(super) fn correct(&self, now: Timestamp, theirs: Timestamp) {
-        self.0.store(difference(now, theirs), Ordering::Relaxed);
-    }
-}
-
-fn difference(now: Timestamp, theirs: Timestamp) -> i64 {
-    theirs.as_millis().saturating_sub(now.as_millis())
 }

@@ -6,8 +6,9 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::select;
 use tokio::time::sleep;
 
-use super::backlog::{Backlog, Batch};
+use super::backlog::Backlog;
 use super::backoff::pause;
+use super::batch::Batch;
 use super::beats::Beats;
 use super::link::Link;
 use crate::error::StoreError;
@@ -16,6 +17,9 @@ use crate::store::hold::HoldId;
 
 /// How many batches are under way at a time.
 const PIPELINE: usize = 4;
+
+/// So many settlements stay together though they fail again, if that may pass.
+const FEW: usize = 16;
 
 /// Before settlements that came too early are sent again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
@@ -49,16 +53,21 @@ impl<B: RemoteBooks> Settler<'_, B> {
                         pausing.push(wait(batch, pause));
                     }
                 }
-                Some(batch) = pausing.next() => self.backlog.put_back(batch),
+                Some(batch) = pausing.next() => {
+                    self.backlog.put_back(batch);
+                    self.give_up();
+                }
                 () = self.backlog.changed() => {}
                 () = self.link.breaker.closed(), if away => {}
-                Ok(()) = beat.changed() => {
-                    let now = *beat.borrow_and_update();
-                    if let Some(last) = now.checked_sub(self.patience) {
-                        self.backlog.give_up(last);
-                    }
-                }
+                Ok(()) = beat.changed() => self.give_up(),
             }
+        }
+    }
+
+    /// Gives up what has been tried for too long.
+    fn give_up(&self) {
+        if let Some(last) = self.beats.now().checked_sub(self.patience) {
+            self.backlog.give_up(last);
         }
     }
 
@@ -83,8 +92,9 @@ impl<B: RemoteBooks> Settler<'_, B> {
             }
             Err(error) => {
                 batch.failures = batch.failures.saturating_add(1);
-                // If it is one of them that cannot be written, the others shall not share its fate.
-                let half = if error.is_transient() { None } else { batch.split_off_half() };
+                let again = batch.failures > 1 && batch.settlements.len() > FEW;
+                let splits = again || !error.is_transient();
+                let half = splits.then(|| self.backlog.halve(&mut batch)).flatten();
                 let parts = [Some(batch), half].into_iter().flatten();
                 parts
                     .map(|part| {

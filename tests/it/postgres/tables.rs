@@ -132,11 +132,11 @@ async fn one_id_sent_many_times_at_once_is_one_grant() {
     let now = fixture.clock.now();
     let remix = [counter("7", Window::Day, now)];
     let books = || PostgresBooks::builder(&fixture.url).clock(fixture.clock.clone()).connect();
-    let books = join_all((0..8).map(|_| books())).await;
+    let books = join_all((0..12).map(|_| books())).await;
     // The counter is there: the short way is open.
     fixture.books.reserve(&ask(0, &remix, None, 1, now)).await.unwrap();
     let request = ask(1, &remix, Some(9), 2, now);
-    let again = books.iter().chain(&books).map(|books| books.as_ref().unwrap().reserve(&request));
+    let again = books.iter().map(|books| books.as_ref().unwrap().reserve(&request));
     let answers = join_all(again).await;
     for answer in answers {
         assert!(matches!(answer.unwrap().held, Held::Granted(_)));

@@ -97,6 +97,11 @@ async fn passkey_is_metered() {
     assert_eq!(app.post(REMIX).await.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
+/// What is said of a store that is not there: that one cannot connect, or that its feature is off.
+fn said(has_feature: bool, missing: &'static str) -> &'static str {
+    if has_feature { "connect" } else { missing }
+}
+
 #[tokio::test]
 async fn a_bad_value_is_one_clear_line_and_exit_code_2() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -123,6 +128,19 @@ async fn a_bad_value_is_one_clear_line_and_exit_code_2() {
         ("LIMITS", "tips=99999999999999999999", "99999999999999999999"),
         ("LIMITS", "tips=1,remix=2,tips=3", "tips"),
         ("LIMITS", "tips=1\nremix=2", "tips"),
+        ("STORE", "", "memory"),
+        ("STORE", "mongodb://localhost", "memory"),
+        ("STORE", "sqlite:/nowhere/quota.db", said(cfg!(feature = "sqlite"), "--features sqlite")),
+        (
+            "STORE",
+            "postgres://u@127.0.0.1:1/a",
+            said(cfg!(feature = "postgres"), "--features postgres"),
+        ),
+        ("STORE", "redis://127.0.0.1:1", said(cfg!(feature = "redis"), "--features redis")),
+        ("LEASE", "10", "10s"),
+        ("LEASE", "0s", "0s"),
+        ("LEASE", "-1s", "-1s"),
+        ("LEASE", "ten seconds", "ten seconds"),
     ];
     for (variable, value, culprit) in bad {
         let mut command = example("recipe_app", &[("LISTEN", "127.0.0.1:0")]);
@@ -133,6 +151,17 @@ async fn a_bad_value_is_one_clear_line_and_exit_code_2() {
         assert_eq!(said.lines().count(), 1, "{variable}={value:?}: {said}");
         assert!(said.contains(variable) && said.contains(culprit), "{variable}={value:?}: {said}");
         assert!(output.stdout.is_empty(), "{variable}={value:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_not_said() {
+    for place in ["postgres://user:hunter2@127.0.0.1:1/app", "redis://:hunter2@127.0.0.1:1"] {
+        let mut command = example("recipe_app", &[("LISTEN", "127.0.0.1:0"), ("STORE", place)]);
+        let output = command.stderr(Stdio::piped()).output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(said.contains("STORE") && !said.contains("hunter2"), "{said}");
     }
 }
 

@@ -115,3 +115,12 @@ async fn books_whose_clock_cannot_be_found_are_a_failure_that_may_pass() {
     assert_eq!(scene.wire.calls(Verb::Settle), 0);
     scene.reserve(1).await.commit();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_clock_lags_leaves_nothing_to_settle() {
+    let scene = Scene::new(5);
+    scene.wire.next(Verb::Reserve, Fault::Skewed);
+    scene.failure().await;
+    pass(secs(10)).await;
+    assert_eq!(scene.wire.calls(Verb::Settle), 0);
+}

@@ -117,3 +117,17 @@ async fn leases_of_any_length_are_bearable() {
         scene.assert_books(1, 0);
     }
 }
+
+/// One of them is refused with all that are renewed together with it.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_refused_takes_no_other_with_it() {
+    let scene = Scene::new(300);
+    let open = join_all((0..200).map(|_| scene.reserve(1))).await;
+    // The whole, and one half of it after the other, down to a single one.
+    (0..8).for_each(|_| scene.wire.next(Verb::Renew, Fault::Refused));
+    pass(secs(21)).await;
+    assert_eq!(scene.wire.calls(Verb::Renew), 1 + 2 * 8);
+    pass(secs(300)).await;
+    scene.assert_books(0, 200);
+    drop(open);
+}

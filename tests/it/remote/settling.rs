@@ -135,7 +135,7 @@ async fn what_cannot_be_written_is_given_up_once_the_books_have_forgotten_its_ho
 
 #[tokio::test(start_paused = true)]
 async fn one_that_the_books_refuse_does_not_take_others_with_it() {
-    let scene = Scene::new(1_000);
+    let scene = Scene::with(1_000, RemoteOptions::new().flush_within(secs(30)));
     let mut open = join_all((0..200).map(|_| scene.reserve(1))).await;
     scene.wire.refuse(205);
     open.remove(77).commit_units(205);
@@ -143,6 +143,21 @@ async fn one_that_the_books_refuse_does_not_take_others_with_it() {
     let error = scene.quotas.flush().await.unwrap_err();
     assert_eq!(reason(&error), "1 settlements are not written, and 0 were lost");
     scene.assert_books(199, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn books_that_refuse_everything_are_not_asked_in_ever_smaller_batches() {
+    let scene = Scene::new(10_000);
+    let open = join_all((0..1_024).map(|_| scene.reserve(1))).await;
+    scene.wire.cut(Fault::Refused);
+    open.into_iter().for_each(tower_quota::Reservation::commit);
+    pass(secs(60)).await;
+    scene.wire.mend();
+    let calls = scene.wire.calls(Verb::Settle);
+    scene.flush().await;
+    scene.assert_books(1_024, 0);
+    let calls = scene.wire.calls(Verb::Settle) - calls;
+    assert!(calls <= 8, "{calls}");
 }
 
 /// Threads that reserve, settle, drop and flush at the same time.

@@ -183,3 +183,67 @@ async fn several_counters_are_owed_to_each_once() {
     let used: Vec<u64> = usage.feature("remix").unwrap().statuses().map(|it| it.used()).collect();
     assert_eq!(used, [5, 5]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_charge_that_is_refused_holds_up_no_other() {
+    use tower_quota::Profile;
+    let scene = sharing(20, 4);
+    scene.wire.cut(Fault::Lost);
+    for id in ["7", "8", "9"] {
+        let decision = scene.quotas.reserve(&Profile::new(id, "free"), "remix", 1).await.unwrap();
+        crate::support::granted(decision).commit();
+    }
+    // Two of three are refused for ever, so to say.
+    (0..2).for_each(|_| scene.wire.next(Verb::Change, Fault::Refused));
+    scene.wire.mend();
+    pass(super::millis(40)).await;
+    scene.assert_books(1, 0);
+    pass(secs(5)).await;
+    scene.assert_books(3, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_spent_after_the_store_was_dropped_is_paid() {
+    let scene = sharing(20, 4);
+    scene.wire.cut(Fault::Lost);
+    let open = scene.reserve(2).await;
+    let wire = scene.wire.clone();
+    wire.mend();
+    drop(scene);
+    pass(secs(30)).await;
+    open.commit();
+    pass(secs(30)).await;
+    assert_eq!(wire.used_and_held(), (2, 0));
+    assert_eq!(wire.users(), 1, "the background has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_spent_after_a_shutdown_is_told() {
+    let scene = sharing(20, 4);
+    scene.wire.cut(Fault::Lost);
+    let open = scene.reserve(2).await;
+    scene.wire.mend();
+    pass(secs(5)).await;
+    scene.quotas.shutdown().await.unwrap();
+    scene.failure().await;
+    open.commit();
+    let error = scene.quotas.flush().await.unwrap_err();
+    assert_eq!(reason(&error), "0 settlements are not written, and 1 were lost");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_owed_is_bounded() {
+    use tower_quota::Profile;
+    let parts = NonZeroU32::new(4).unwrap();
+    let scene = Scene::with(20, RemoteOptions::new().local_share(parts).queue(10));
+    scene.wire.cut(Fault::Lost);
+    let mut served = 0;
+    for id in 0..50 {
+        let profile = Profile::new(id.to_string(), "free");
+        if let Ok(decision) = scene.quotas.reserve(&profile, "remix", 1).await {
+            crate::support::granted(decision).commit();
+            served += 1;
+        }
+    }
+    assert_eq!(served, 10);
+}

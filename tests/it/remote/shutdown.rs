@@ -45,6 +45,35 @@ async fn shutting_down_says_what_could_not_be_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_settled_while_it_shuts_down_is_written_too() {
+    let scene = Scene::new(5);
+    let (early, late) = (scene.reserve(1).await, scene.reserve(2).await);
+    scene.wire.next(Verb::Settle, Fault::Lost);
+    scene.wire.next(Verb::Settle, Fault::Lost);
+    early.commit();
+    let quotas = scene.quotas.clone();
+    let shutting_down = tokio::spawn(async move { quotas.shutdown().await });
+    pass(super::millis(1)).await;
+    late.commit();
+    shutting_down.await.unwrap().unwrap();
+    scene.assert_books(3, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_settled_too_late_to_be_written_is_told() {
+    let scene = Scene::new(5);
+    let (early, late) = (scene.reserve(1).await, scene.reserve(2).await);
+    scene.wire.next(Verb::Settle, Fault::Lost);
+    early.commit();
+    let quotas = scene.quotas.clone();
+    let shutting_down = tokio::spawn(async move { quotas.shutdown().await });
+    pass(super::millis(1)).await;
+    (0..100).for_each(|_| scene.wire.next(Verb::Settle, Fault::Lost));
+    late.commit();
+    shutting_down.await.unwrap().unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_work_goes_on_while_a_hold_is_open_and_ends_with_the_last() {
     let scene = Scene::new(5);
     let open = scene.reserve(1).await;

@@ -32,8 +32,9 @@ impl Settle for Queue {
 
 impl Queue {
     fn drain(&self) {
-        let settlements = std::mem::take(&mut *self.settlements.lock().unwrap());
-        for (id, spent) in settlements {
+        // Whoever else flushes meanwhile has to wait until all of it is settled.
+        let mut settlements = self.settlements.lock().unwrap();
+        for (id, spent) in settlements.drain(..) {
             let hold = self.open.lock().unwrap().get_mut(&id).and_then(Vec::pop);
             hold.unwrap().settle(spent);
         }

@@ -1,0 +1,41 @@
+//! Settlements that are written together.
+
+use crate::store::books::RemoteSettlement;
+
+/// How many settlements are written at a time.
+const LARGEST: usize = 256;
+
+/// Settlements to be written in one call.
+pub(super) struct Batch {
+    pub(super) settlements: Vec<RemoteSettlement>,
+    /// Between which flushes they were handed over.
+    pub(super) epoch: u64,
+    /// The beat in which the last of them was handed over.
+    pub(super) beat: u64,
+    /// How often writing them has failed.
+    pub(super) failures: u32,
+    /// How many settlements had ever been written when the books last refused it.
+    pub(super) refused_at: Option<u64>,
+}
+
+impl Batch {
+    pub(super) fn of(settlement: RemoteSettlement, epoch: u64, beat: u64) -> Self {
+        Self { settlements: vec![settlement], epoch, beat, failures: 0, refused_at: None }
+    }
+
+    /// Whether a settlement that is handed over now may still join it.
+    pub(super) fn takes(&self, epoch: u64) -> bool {
+        self.epoch == epoch && self.failures == 0 && self.settlements.len() < LARGEST
+    }
+
+    pub(super) fn add(&mut self, settlement: RemoteSettlement, beat: u64) {
+        self.settlements.push(settlement);
+        self.beat = self.beat.max(beat);
+    }
+
+    /// The second half of a batch of several.
+    pub(super) fn split_off_half(&mut self) -> Option<Self> {
+        let half = self.settlements.len() / 2;
+        (half > 0).then(|| Self { settlements: self.settlements.split_off(half), ..*self })
+    }
+}
