@@ -1,6 +1,10 @@
 //! What several test files need.
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod counters;
 mod deferred_store;
+#[cfg(feature = "sqlite")]
+mod directory;
 mod layers;
 #[cfg(feature = "remote")]
 mod plain_books;
@@ -23,6 +27,8 @@ use tower_quota::{
 };
 
 pub(crate) use deferred_store::DeferredStore;
+#[cfg(feature = "sqlite")]
+pub(crate) use directory::Directory;
 pub(crate) use layers::*;
 #[cfg(feature = "remote")]
 pub(crate) use plain_books::PlainBooks;

@@ -4,20 +4,16 @@ use std::error::Error;
 use std::time::Duration;
 
 use futures::future::join_all;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 use tower_quota::store::{Held, PostgresBooks, RemoteBooks, RemoteCounter};
 use tower_quota::{Clock, StoreError, Timestamp, Window};
 
-use super::{Fixture, Server};
-use crate::remote_books::{ask, counter};
+use super::Fixture;
+use crate::support::counters::{ask, counter};
+use crate::support::servers::Postgres;
 
 fn reason(error: &StoreError) -> String {
     error.source().unwrap().to_string()
-}
-
-/// The name of the database of a URL.
-fn name(url: &str) -> &str {
-    url.rsplit('/').next().unwrap()
 }
 
 /// Books by the server's clock whose calls may take long, with a counter that is there.
@@ -106,11 +102,9 @@ async fn a_lost_connection_is_a_failure_that_passes() {
 
 #[tokio::test]
 async fn a_database_that_may_only_be_read_is_a_failure_that_lasts() {
-    let fixture = Fixture::new().await;
-    let mut other = PgConnection::connect(&fixture.url).await.unwrap();
-    let set = "SET default_transaction_read_only = on";
-    let database = name(&fixture.url);
-    other.execute(AssertSqlSafe(format!("ALTER DATABASE {database} {set}"))).await.unwrap();
+    let server = Postgres::start();
+    let fixture = Fixture::on(server.url()).await;
+    server.set("default_transaction_read_only", "on");
     let books = PostgresBooks::builder(&fixture.url).clock(fixture.clock.clone());
     let books = books.connect().await.unwrap();
     let now = fixture.clock.now();
@@ -126,11 +120,9 @@ async fn a_database_that_may_only_be_read_is_a_failure_that_lasts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_serialises_by_default_does_not_fail_those_that_meet() {
-    let fixture = Fixture::new().await;
-    let mut other = PgConnection::connect(&fixture.url).await.unwrap();
-    let set = "SET default_transaction_isolation = 'serializable'";
-    let database = name(&fixture.url);
-    other.execute(AssertSqlSafe(format!("ALTER DATABASE {database} {set}"))).await.unwrap();
+    let server = Postgres::start();
+    let fixture = Fixture::on(server.url()).await;
+    server.set("default_transaction_isolation", "serializable");
     let books = PostgresBooks::builder(&fixture.url).clock(fixture.clock.clone());
     let books = books.connect().await.unwrap();
     let now = fixture.clock.now();
@@ -145,7 +137,6 @@ async fn a_database_that_serialises_by_default_does_not_fail_those_that_meet() {
 
 #[tokio::test]
 async fn no_password_shows() {
-    let server = Server::shared();
     let at = |address: &str| format!("postgres://app:s3cret@{address}/app");
     let builder = PostgresBooks::builder(at("127.0.0.1:1"));
     assert!(!format!("{builder:?}").contains("s3cret"));
@@ -158,7 +149,7 @@ async fn no_password_shows() {
         assert!(!format!("{error:?} {error} {}", reason(&error)).contains("s3cret"), "{error:?}");
     }
     // A role that is not there.
-    let url = server.database().await.replace("postgres@", "app:s3cret@");
+    let url = Postgres::shared().url().replace("postgres@", "app:s3cret@");
     let error = PostgresBooks::builder(url).connect().await.unwrap_err();
     assert!(!error.is_transient());
     assert!(!format!("{error:?} {error} {}", reason(&error)).contains("s3cret"), "{error:?}");

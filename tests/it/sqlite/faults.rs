@@ -10,8 +10,8 @@ use tower_quota::store::{Held, RemoteBooks, SqliteBooks};
 use tower_quota::{Clock, StoreError, Window};
 
 use super::books;
-use crate::remote_books::{Directory, ask, counter};
-use crate::support::noon;
+use crate::support::counters::{ask, counter};
+use crate::support::{Directory, noon};
 
 fn reason(error: &StoreError) -> String {
     error.source().unwrap().to_string()
