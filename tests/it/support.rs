@@ -5,6 +5,8 @@ pub(crate) mod counters;
 mod deferred_store;
 #[cfg(feature = "sqlite")]
 mod directory;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod engine;
 mod layers;
 #[cfg(feature = "remote")]
 mod plain_books;

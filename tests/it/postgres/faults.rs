@@ -1,19 +1,35 @@
 //! Servers and databases that are slow, locked, gone or not as they should be.
 
-use std::error::Error;
+mod clocks;
+mod killed;
+mod refusals;
+mod wire;
+
 use std::time::Duration;
 
 use futures::future::join_all;
 use sqlx::{Connection, Executor, PgConnection};
 use tower_quota::store::{Held, PostgresBooks, RemoteBooks, RemoteCounter};
-use tower_quota::{Clock, StoreError, Timestamp, Window};
+use tower_quota::{Clock, SystemClock, Timestamp, Window};
 
 use super::Fixture;
 use crate::support::counters::{ask, counter};
+use crate::support::engine::{Engine, reason};
 use crate::support::servers::Postgres;
 
-fn reason(error: &StoreError) -> String {
-    error.source().unwrap().to_string()
+/// How long an engine waits for an answer: long enough for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Makes the tables in the database at `url`.
+async fn prepare(url: &str) {
+    let books = PostgresBooks::builder(url).connections(1).connect().await.unwrap();
+    books.migrate().await.unwrap();
+}
+
+/// An engine on the books at `url`, as each process that shares them has one.
+async fn engine(url: &str, amount: u64) -> Engine {
+    let books = PostgresBooks::builder(url).timeout(TIMEOUT).connect().await.unwrap();
+    Engine::new(books, TIMEOUT, amount, SystemClock)
 }
 
 /// Books by the server's clock whose calls may take long, with a counter that is there.
