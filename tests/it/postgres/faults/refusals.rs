@@ -22,13 +22,20 @@ impl Session {
         self.0.execute(sql).await.unwrap();
     }
 
-    /// Waits until so many sessions of this database wait for a lock.
+    /// Waits until so many sessions wait for a lock in this database.
     async fn until_others_wait(&mut self, sessions: i64) {
-        let waiting = "SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut self.0).await.unwrap() < sessions
-        {
-        }
+        // Not in `pg_stat_activity`, which does not change within a transaction.
+        let waiting = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND pid IN (
+                SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database
+                WHERE datname = current_database()
+            )";
+        let count = || sqlx::query_scalar::<_, i64>(waiting);
+        while count().fetch_one(&mut self.0).await.unwrap() < sessions {}
+    }
+
+    async fn commit_when_others_wait(&mut self) {
+        self.until_others_wait(1).await;
+        self.execute("COMMIT").await;
     }
 }
 
@@ -63,13 +70,18 @@ async fn in_a_deadlock<T>(url: &str, work: impl Future<Output = T>) -> T {
             first.execute("ROLLBACK").await;
         });
         second.execute("ROLLBACK").await;
+        // Whoever works may have more to do.
+        std::future::pending::<()>().await;
     };
-    tokio::join!(work, deadlock).0
+    tokio::select! {
+        answer = work => answer,
+        () = deadlock => unreachable!(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadlock_takes_nothing_and_loses_nothing() {
-    let server = Postgres::start_with(&["deadlock_timeout=10ms"]);
+    let server = Postgres::start_with(&["deadlock_timeout=100ms"]);
     let (url, engine) = scene(&server).await;
     let error = in_a_deadlock(&url, engine.failure(CHAT)).await;
     assert!(error.is_transient(), "{error:?}");
@@ -102,22 +114,15 @@ async fn a_serialization_failure_takes_nothing_and_loses_nothing() {
         let open = engine.grant(feature).await;
         other.execute("BEGIN; UPDATE quota_counter SET used = used").await;
         let (reserved, ()) = tokio::join!(engine.grant(feature), async {
-            other.until_others_wait_and_commit().await;
+            other.commit_when_others_wait().await;
         });
         reserved.commit();
         other.execute("BEGIN; UPDATE quota_counter SET used = used").await;
         open.commit();
-        other.until_others_wait_and_commit().await;
+        other.commit_when_others_wait().await;
         engine.flush().await;
         assert_eq!(engine.count(feature).await, (3, 0), "{feature}: used and held");
         assert_eq!(engine.spend_the_rest(feature).await, 2);
-    }
-}
-
-impl Session {
-    async fn until_others_wait_and_commit(&mut self) {
-        self.until_others_wait(1).await;
-        self.execute("COMMIT").await;
     }
 }
 

@@ -5,7 +5,7 @@ use tower_quota::SystemClock;
 use tower_quota::store::PostgresBooks;
 
 use super::{TIMEOUT, prepare};
-use crate::support::engine::{CHAT, Engine, REMIX, reason};
+use crate::support::engine::{CHAT, Engine, REMIX};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::servers::Postgres;
 
@@ -101,7 +101,6 @@ async fn a_reserve_that_is_delivered_late_holds_nothing(feature: &str) {
     let mut late = proxy.script(feature, Fault::Hold);
     let error = engine.failure(feature).await;
     assert!(error.is_transient(), "{error:?}");
-    assert!(reason(&error).contains("no answer within"), "{error:?}");
     late.struck().await;
     // It is in nobody else's way.
     engine.spend(feature).await;
