@@ -39,9 +39,9 @@ impl Session {
     }
 }
 
-/// Counters in the order in which books lock them.
+/// Two counters, in the order in which books lock them.
 const FIRST: &str = "SELECT FROM quota_counter ORDER BY key LIMIT 1 FOR UPDATE";
-const SECOND: &str = "SELECT FROM quota_counter ORDER BY key LIMIT 1 OFFSET 1 FOR UPDATE";
+const SECOND: &str = "SELECT FROM quota_counter ORDER BY key DESC LIMIT 1 FOR UPDATE";
 
 /// An engine that grants 5 units and has spent one of [`CHAT`]; nothing else is in the books.
 async fn scene(server: &Postgres) -> (String, Engine) {
