@@ -1,6 +1,7 @@
 //! Books in a PostgreSQL database.
 
 mod builder;
+mod lent;
 mod reserve_one;
 mod rows;
 mod rush;
@@ -11,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, Executor, query, query_scalar};
+use sqlx::{AssertSqlSafe, Executor, query};
 
 use super::books::{
     Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement,
@@ -112,7 +113,7 @@ impl PostgresBooks {
         let keys: Vec<_> = counters.iter().map(RemoteCounter::key).collect();
         let now = self.session.clock.as_ref().map(|clock| clock.now().as_millis());
         let select = query(self.session.statements.read.clone()).bind(now).bind(keys);
-        Found::new(&select.fetch_all(&self.session.pool).await?)
+        Found::new(&self.session.fetch(select).await?)
     }
 }
 
@@ -163,9 +164,8 @@ impl RemoteBooks for PostgresBooks {
         if let Some(clock) = &self.session.clock {
             return Ok(clock.now());
         }
-        let select = query_scalar(self.session.statements.time.clone());
-        let now = select.fetch_one(&self.session.pool).await;
-        now.map(Timestamp::from_millis).map_err(|error| failure(error).of("tell the time"))
+        let now = self.session.now().await;
+        now.map_err(|error| failure(error).of("tell the time"))
     }
 
     async fn sweep(&self, at_most: u32) -> Result<u32, StoreError> {

@@ -26,8 +26,6 @@ mod recipe_scenarios;
 mod redis;
 #[cfg(feature = "remote")]
 mod remote;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-mod remote_books;
 mod routes;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod servers;

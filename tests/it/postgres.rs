@@ -1,43 +1,39 @@
-//! What only books in a PostgreSQL database have. The contract is tested for all books alike.
+//! The contract, kept by books in a PostgreSQL database; and what only those have.
 
+mod contract;
 mod faults;
-mod server;
 mod tables;
-
-use std::sync::Arc;
 
 use tower_quota::ManualClock;
 use tower_quota::store::{Lease, PostgresBooks};
 
-use crate::remote_books::{SECOND, check_episodes, check_many_lapsed};
+use crate::support::counters::SECOND;
+use crate::support::many_lapsed::check_many_lapsed;
 use crate::support::noon;
-use server::Server;
+use crate::support::servers::Postgres;
 
 const LEASE: Lease = Lease { length: SECOND.saturating_mul(10), keep: SECOND.saturating_mul(30) };
 
-/// A database and books in it. The server runs as long as somebody has one.
+/// A database and books in it.
 struct Fixture {
     url: String,
     clock: ManualClock,
     books: PostgresBooks,
-    _server: Arc<Server>,
 }
 
 impl Fixture {
     async fn new() -> Self {
-        let server = Server::shared();
-        let (url, clock) = (server.database().await, noon());
+        Self::on(Postgres::shared().database()).await
+    }
+
+    /// Books in the database at `url`.
+    async fn on(url: String) -> Self {
+        let clock = noon();
         let books = PostgresBooks::builder(&url).lease(LEASE).clock(clock.clone());
         let books = books.connect().await.unwrap();
         books.migrate().await.unwrap();
-        Self { url, clock, books, _server: server }
+        Self { url, clock, books }
     }
-}
-
-#[tokio::test]
-async fn do_as_the_model_does() {
-    let fixture = Fixture::new().await;
-    check_episodes(&fixture.books, &fixture.clock, 0..100).await;
 }
 
 #[tokio::test]

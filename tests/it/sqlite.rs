@@ -1,15 +1,16 @@
-//! What only books in an SQLite file have. The contract is tested for all books alike.
+//! The contract, kept by books in an SQLite file; and what only those have.
 
+mod contract;
 mod faults;
 mod file;
 mod sweep;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use tower_quota::ManualClock;
 use tower_quota::store::{Lease, SqliteBooks};
 
-use crate::remote_books::{Directory, SECOND, check_episodes, check_many_lapsed};
-use crate::support::noon;
+use crate::support::counters::SECOND;
+use crate::support::many_lapsed::check_many_lapsed;
+use crate::support::{Directory, noon};
 
 const LEASE: Lease = Lease { length: SECOND.saturating_mul(10), keep: SECOND.saturating_mul(30) };
 
@@ -24,23 +25,6 @@ async fn books(directory: &Directory) -> (SqliteBooks, ManualClock) {
 async fn open(directory: &Directory, clock: &ManualClock) -> SqliteBooks {
     let builder = SqliteBooks::builder(directory.path().join("quota.db"));
     builder.lease(LEASE).clock(clock.clone()).connect().await.unwrap()
-}
-
-#[tokio::test]
-async fn do_as_the_model_does() {
-    let directory = Directory::new();
-    // Nothing is lost here by a loss of power.
-    let options = SqliteConnectOptions::new()
-        .filename(directory.path().join("quota.db"))
-        .create_if_missing(true)
-        .synchronous(SqliteSynchronous::Off);
-    let pool: SqlitePool =
-        SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
-    let clock = noon();
-    let books = SqliteBooks::from_pool(pool).lease(LEASE).clock(clock.clone());
-    let books = books.connect().await.unwrap();
-    books.migrate().await.unwrap();
-    check_episodes(&books, &clock, 0..300).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,15 @@
 //! What several test files need.
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod counters;
 mod deferred_store;
+#[cfg(feature = "sqlite")]
+mod directory;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod engine;
 mod layers;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod many_lapsed;
 #[cfg(feature = "remote")]
 mod plain_books;
 pub(crate) mod programs;
@@ -23,6 +31,8 @@ use tower_quota::{
 };
 
 pub(crate) use deferred_store::DeferredStore;
+#[cfg(feature = "sqlite")]
+pub(crate) use directory::Directory;
 pub(crate) use layers::*;
 #[cfg(feature = "remote")]
 pub(crate) use plain_books::PlainBooks;

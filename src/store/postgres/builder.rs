@@ -110,6 +110,7 @@ impl PostgresBooksBuilder {
                 statements: Statements::new(&tables),
                 lease: self.lease,
                 clock: self.clock,
+                timeout: self.timeout,
                 begin: begin(self.timeout),
             }),
             rush: Arc::default(),

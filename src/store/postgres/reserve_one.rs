@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::query;
 
 use super::session::Session;
@@ -35,21 +36,25 @@ impl Session {
             .bind(to_bits(request.id.nonce))
             .bind(to_bits(request.id.sequence))
             .bind(request.lapse == Lapse::Charge);
-        let row = match reserve.fetch_optional(&self.pool).await {
-            Ok(Some(row)) => row,
-            Ok(None) => return Ok(None),
-            // The same id again.
-            Err(error) if is_repeated(&error) => return Ok(None),
+        let rows = match self.fetch(reserve).await {
+            Ok(rows) => rows,
+            Err(error) if calls_for_the_long_way(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let now = instant(&row, "now")?.unwrap_or(Timestamp::MAX);
-        let held = Held::Granted(Counts::from_slice(&[counter(&row)?.count(window)]));
+        let Some(row) = rows.first() else { return Ok(None) };
+        let now = instant(row, "now")?.unwrap_or(Timestamp::MAX);
+        let held = Held::Granted(Counts::from_slice(&[counter(row)?.count(window)]));
         Ok(Some(RemoteVerdict { held, now }))
     }
 }
 
-fn is_repeated(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+/// Whether the same id was there already; or somebody else has changed the counter meanwhile, where a
+/// pool's connections do not read what others commit: transactions do.
+fn calls_for_the_long_way(error: &sqlx::Error) -> bool {
+    let is_serialization = |error: &dyn DatabaseError| error.code().as_deref() == Some("40001");
+    error
+        .as_database_error()
+        .is_some_and(|error| error.is_unique_violation() || is_serialization(error))
 }
 
 /// As far as it can be added to an instant.

@@ -2,7 +2,10 @@
 //! one transaction, rather than wait for each other's locks.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::timeout;
 
 use super::session::{Session, failure};
 use crate::store::books::RemoteReserve;
@@ -101,7 +104,7 @@ impl Session {
     }
 
     async fn reserve_alone(&self, ask: Call) {
-        match self.reserve_one(ask.verb()).await.map_err(failure) {
+        match self.in_time(self.reserve_one(ask.verb())).await.map_err(failure) {
             Ok(Some(verdict)) => ask.answer(Ok(verdict)),
             Ok(None) => self.reserve_together(vec![ask]).await,
             Err(failure) => ask.failed(&failure),
@@ -109,7 +112,13 @@ impl Session {
     }
 
     async fn reserve_together(&self, mut asks: Vec<Call>) {
-        let written = self.write(&mut asks).await.map_err(failure);
+        let written = self.in_time(self.write(&mut asks)).await.map_err(failure);
         answer_all(asks, written);
+    }
+
+    /// Gives work up after as long as its callers wait: whoever comes next stands in line behind it.
+    async fn in_time<T>(&self, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+        let too_long = |_| Err(io::Error::from(io::ErrorKind::TimedOut).into());
+        timeout(self.timeout, work).await.unwrap_or_else(too_long)
     }
 }

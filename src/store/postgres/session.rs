@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use sqlx::error::DatabaseError;
-use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, Transaction};
+use sqlx::postgres::{PgArguments, PgPool, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Connection, Postgres, Row, SqlSafeStr, SqlStr, Transaction, query};
 
+use super::lent::Lent;
 use super::rows::PostgresRows;
 use super::statements::Statements;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::store::books::Lease;
 use crate::store::sql::draft::Rows;
 use crate::store::sql::error::{Cause, Failure};
@@ -22,6 +24,8 @@ pub(super) struct Session {
     pub(super) statements: Statements,
     pub(super) lease: Lease,
     pub(super) clock: Option<Box<dyn Clock>>,
+    /// How long callers wait.
+    pub(super) timeout: Duration,
     /// Begins a transaction.
     pub(super) begin: SqlStr,
 }
@@ -29,7 +33,18 @@ pub(super) struct Session {
 impl Session {
     /// Does jobs in one transaction.
     pub(super) async fn write<J: Job + ?Sized>(&self, jobs: &mut [Box<J>]) -> sqlx::Result<()> {
-        let mut transaction = self.pool.begin_with(self.begin.clone()).await?;
+        let mut lent = Lent::from(&self.pool).await?;
+        let written = self.write_on(&mut lent, jobs).await;
+        lent.give_back();
+        written
+    }
+
+    async fn write_on<J: Job + ?Sized>(
+        &self,
+        lent: &mut Lent,
+        jobs: &mut [Box<J>],
+    ) -> sqlx::Result<()> {
+        let mut transaction = lent.connection()?.begin_with(self.begin.clone()).await?;
         let rows = &mut self.rows(&mut transaction);
         let draft = apply_all(rows, jobs, self.lease).await?;
         if draft.is_clean() {
@@ -41,14 +56,39 @@ impl Session {
     }
 
     pub(super) async fn sweep(&self, cursor: &Cursor, at_most: u32) -> sqlx::Result<u32> {
-        let mut transaction = self.pool.begin_with(self.begin.clone()).await?;
+        let mut lent = Lent::from(&self.pool).await?;
+        let swept = self.sweep_on(&mut lent, cursor, at_most).await;
+        lent.give_back();
+        swept
+    }
+
+    async fn sweep_on(&self, lent: &mut Lent, cursor: &Cursor, at_most: u32) -> sqlx::Result<u32> {
+        let mut transaction = lent.connection()?.begin_with(self.begin.clone()).await?;
         let rows = &mut self.rows(&mut transaction);
         let deleted = sweep(rows, cursor, self.lease, at_most).await?;
         transaction.commit().await?;
         Ok(deleted)
     }
 
-    fn rows<'a>(&'a self, transaction: &'a mut Transaction<'static, Postgres>) -> PostgresRows<'a> {
+    /// The server's clock.
+    pub(super) async fn now(&self) -> sqlx::Result<Timestamp> {
+        let rows = self.fetch(query(self.statements.time.clone())).await?;
+        let now = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
+        Ok(Timestamp::from_millis(now))
+    }
+
+    /// Asks one question.
+    pub(super) async fn fetch(
+        &self,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> sqlx::Result<Vec<PgRow>> {
+        let mut lent = Lent::from(&self.pool).await?;
+        let rows = query.fetch_all(&mut **lent.connection()?).await;
+        lent.give_back();
+        rows
+    }
+
+    fn rows<'a>(&'a self, transaction: &'a mut Transaction<'_, Postgres>) -> PostgresRows<'a> {
         PostgresRows {
             connection: transaction,
             statements: &self.statements,

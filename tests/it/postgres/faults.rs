@@ -1,23 +1,35 @@
 //! Servers and databases that are slow, locked, gone or not as they should be.
 
-use std::error::Error;
+mod clocks;
+mod killed;
+mod refusals;
+mod wire;
+
 use std::time::Duration;
 
 use futures::future::join_all;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 use tower_quota::store::{Held, PostgresBooks, RemoteBooks, RemoteCounter};
-use tower_quota::{Clock, StoreError, Timestamp, Window};
+use tower_quota::{Clock, SystemClock, Timestamp, Window};
 
-use super::{Fixture, Server};
-use crate::remote_books::{ask, counter};
+use super::Fixture;
+use crate::support::counters::{ask, counter};
+use crate::support::engine::{Engine, reason};
+use crate::support::servers::Postgres;
 
-fn reason(error: &StoreError) -> String {
-    error.source().unwrap().to_string()
+/// How long an engine waits for an answer: long enough for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Makes the tables in the database at `url`.
+async fn prepare(url: &str) {
+    let books = PostgresBooks::builder(url).connections(1).connect().await.unwrap();
+    books.migrate().await.unwrap();
 }
 
-/// The name of the database of a URL.
-fn name(url: &str) -> &str {
-    url.rsplit('/').next().unwrap()
+/// An engine on the books at `url`, as each process that shares them has one.
+async fn engine(url: &str, amount: u64) -> Engine {
+    let books = PostgresBooks::builder(url).timeout(TIMEOUT).connect().await.unwrap();
+    Engine::new(books, TIMEOUT, amount, SystemClock)
 }
 
 /// Books by the server's clock whose calls may take long, with a counter that is there.
@@ -106,11 +118,9 @@ async fn a_lost_connection_is_a_failure_that_passes() {
 
 #[tokio::test]
 async fn a_database_that_may_only_be_read_is_a_failure_that_lasts() {
-    let fixture = Fixture::new().await;
-    let mut other = PgConnection::connect(&fixture.url).await.unwrap();
-    let set = "SET default_transaction_read_only = on";
-    let database = name(&fixture.url);
-    other.execute(AssertSqlSafe(format!("ALTER DATABASE {database} {set}"))).await.unwrap();
+    let server = Postgres::start();
+    let fixture = Fixture::on(server.url()).await;
+    server.set("default_transaction_read_only", "on");
     let books = PostgresBooks::builder(&fixture.url).clock(fixture.clock.clone());
     let books = books.connect().await.unwrap();
     let now = fixture.clock.now();
@@ -126,11 +136,9 @@ async fn a_database_that_may_only_be_read_is_a_failure_that_lasts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_serialises_by_default_does_not_fail_those_that_meet() {
-    let fixture = Fixture::new().await;
-    let mut other = PgConnection::connect(&fixture.url).await.unwrap();
-    let set = "SET default_transaction_isolation = 'serializable'";
-    let database = name(&fixture.url);
-    other.execute(AssertSqlSafe(format!("ALTER DATABASE {database} {set}"))).await.unwrap();
+    let server = Postgres::start();
+    let fixture = Fixture::on(server.url()).await;
+    server.set("default_transaction_isolation", "serializable");
     let books = PostgresBooks::builder(&fixture.url).clock(fixture.clock.clone());
     let books = books.connect().await.unwrap();
     let now = fixture.clock.now();
@@ -145,20 +153,22 @@ async fn a_database_that_serialises_by_default_does_not_fail_those_that_meet() {
 
 #[tokio::test]
 async fn no_password_shows() {
-    let server = Server::shared();
     let at = |address: &str| format!("postgres://app:s3cret@{address}/app");
     let builder = PostgresBooks::builder(at("127.0.0.1:1"));
     assert!(!format!("{builder:?}").contains("s3cret"));
-    let refused = builder.connect().await.unwrap_err();
+    let urls = [at("127.0.0.1:port"), at("[::"), "app:s3cret@db".to_owned(), at("")];
+    let connect = |url| PostgresBooks::builder(url).connect();
+    // Those that nobody answers are tried for some seconds.
+    let (refused, others) = tokio::join!(builder.connect(), join_all(urls.map(connect)));
+    let refused = refused.unwrap_err();
     assert!(refused.is_transient(), "{refused:?}");
-    for url in [at("127.0.0.1:port"), at("[::"), "app:s3cret@db".to_owned(), at("")] {
-        let builder = PostgresBooks::builder(url).timeout(Duration::from_millis(1));
-        let error = builder.connect().await.unwrap_err();
+    for error in others {
+        let error = error.unwrap_err();
         assert_eq!(error.operation(), "connect");
         assert!(!format!("{error:?} {error} {}", reason(&error)).contains("s3cret"), "{error:?}");
     }
     // A role that is not there.
-    let url = server.database().await.replace("postgres@", "app:s3cret@");
+    let url = Postgres::shared().url().replace("postgres@", "app:s3cret@");
     let error = PostgresBooks::builder(url).connect().await.unwrap_err();
     assert!(!error.is_transient());
     assert!(!format!("{error:?} {error} {}", reason(&error)).contains("s3cret"), "{error:?}");

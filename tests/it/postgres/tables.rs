@@ -5,8 +5,9 @@ use sqlx::{Connection, Executor, PgConnection};
 use tower_quota::store::{Held, PostgresBooks, RemoteBooks, RemoteSettlement, Renewal};
 use tower_quota::{Clock, Spent, Timestamp, Window};
 
-use super::{Fixture, LEASE, Server};
-use crate::remote_books::{SECOND, ask, counter};
+use super::{Fixture, LEASE};
+use crate::support::counters::{SECOND, ask, counter};
+use crate::support::servers::Postgres;
 
 /// The rows of each table: counters, holds, lines of changes.
 async fn rows(fixture: &Fixture) -> (i64, i64, i64) {
@@ -18,8 +19,7 @@ async fn rows(fixture: &Fixture) -> (i64, i64, i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_can_make_the_tables_at_once() {
-    let server = Server::shared();
-    let url = server.database().await;
+    let url = Postgres::shared().database();
     let makers = (0..8).map(|_| {
         let url = url.clone();
         tokio::spawn(async move {
@@ -34,8 +34,7 @@ async fn many_can_make_the_tables_at_once() {
 
 #[tokio::test]
 async fn without_tables_the_error_says_what_to_do() {
-    let server = Server::shared();
-    let books = PostgresBooks::builder(server.database().await).connect().await.unwrap();
+    let books = PostgresBooks::builder(Postgres::shared().database()).connect().await.unwrap();
     let now = books.time().await.unwrap();
     let remix = counter("7", Window::Day, now);
     let error = books.reserve(&ask(1, &[remix], None, 1, now)).await.unwrap_err();

@@ -117,7 +117,7 @@ async fn a_stream_that_outlives_its_lease_stays_held(place: &str) {
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
-    use crate::remote_books::Directory;
+    use crate::support::Directory;
 
     #[tokio::test]
     async fn the_contract_is_the_same() {

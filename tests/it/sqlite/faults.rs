@@ -1,21 +1,19 @@
 //! Files that are locked, read-only, full, or no books at all.
 
-use std::error::Error;
+mod engines;
+
 use std::fs;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{ConnectOptions, Connection, Executor};
 use tower_quota::store::{Held, RemoteBooks, SqliteBooks};
-use tower_quota::{Clock, StoreError, Window};
+use tower_quota::{Clock, Window};
 
 use super::books;
-use crate::remote_books::{Directory, ask, counter};
-use crate::support::noon;
-
-fn reason(error: &StoreError) -> String {
-    error.source().unwrap().to_string()
-}
+use crate::support::counters::{ask, counter};
+use crate::support::engine::reason;
+use crate::support::{Directory, noon};
 
 fn options(directory: &Directory) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(directory.path().join("quota.db"))

@@ -5,8 +5,8 @@ use tower_quota::store::{Change, Held, RemoteBooks, RemoteChange, RemoteSettleme
 use tower_quota::{Clock, Spent, Window};
 
 use super::{books, open};
-use crate::remote_books::{Directory, ask, counter};
-use crate::support::noon;
+use crate::support::counters::{ask, counter};
+use crate::support::{Directory, noon};
 
 #[tokio::test]
 async fn many_can_make_the_tables_at_once() {

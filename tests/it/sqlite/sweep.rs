@@ -6,7 +6,8 @@ use tower_quota::store::{Change, RemoteBooks, RemoteChange, Renewal};
 use tower_quota::{Clock, Timestamp, Window};
 
 use super::{LEASE, books};
-use crate::remote_books::{Directory, SECOND, ask, counter};
+use crate::support::Directory;
+use crate::support::counters::{SECOND, ask, counter};
 
 /// The rows of each table: counters, holds, lines of changes.
 async fn rows(directory: &Directory) -> (i64, i64, i64) {

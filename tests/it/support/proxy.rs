@@ -66,6 +66,8 @@ struct Script {
     fault: Fault,
     struck: oneshot::Sender<()>,
     released: oneshot::Receiver<()>,
+    /// Dropped when its request is over.
+    over: oneshot::Sender<()>,
 }
 
 /// A fault that was asked for.
@@ -73,6 +75,7 @@ struct Script {
 pub(crate) struct Scripted {
     struck: oneshot::Receiver<()>,
     release: oneshot::Sender<()>,
+    over: oneshot::Receiver<()>,
 }
 
 impl Scripted {
@@ -84,6 +87,14 @@ impl Scripted {
     /// Delivers what is held back.
     pub(crate) fn deliver(self) {
         self.release.send(()).unwrap();
+    }
+
+    /// Delivers what is held back, and waits until it has been answered or the server hangs up.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn delivered(self) {
+        self.release.send(()).unwrap();
+        // Nobody sends anything: that it cannot be sent any more is what says that it is over.
+        let _ = self.over.await;
     }
 }
 
@@ -136,10 +147,11 @@ impl Proxy {
     pub(crate) fn script(&self, part: impl AsRef<[u8]>, fault: Fault) -> Scripted {
         let (striking, struck) = oneshot::channel();
         let (release, released) = oneshot::channel();
+        let (ending, over) = oneshot::channel();
         let part = part.as_ref().to_owned();
-        let script = Script { part, fault, struck: striking, released };
+        let script = Script { part, fault, struck: striking, released, over: ending };
         self.scripts.0.lock().unwrap().push(script);
-        Scripted { struck, release }
+        Scripted { struck, release, over }
     }
 }
 
@@ -220,6 +232,7 @@ impl Script {
                 let _ = self.struck.send(());
                 if self.released.await.is_ok() {
                     let reply = answer(request, server).await?;
+                    drop(self.over);
                     // Its client may have hung up long ago.
                     let _ = client.write_all(&reply).await;
                     return Ok(false);

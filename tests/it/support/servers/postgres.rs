@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Server, directory, run};
 
@@ -20,7 +21,7 @@ const SETTINGS: [&str; 8] = [
     "max_wal_senders=0",
     "shared_buffers=16MB",
     "autovacuum_naptime=1s",
-    "max_connections=100",
+    "max_connections=200",
 ];
 
 /// Makes a data directory `$2`: a copy of `$1`, or a new one that is copied there for the next
@@ -77,7 +78,7 @@ impl Postgres {
         postgres
     }
 
-    /// The server that tests of this process share, each with a schema or tables of its own.
+    /// The server that tests of this process share, each with a database of its own.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: LazyLock<Postgres> = LazyLock::new(Postgres::start);
         &SHARED
@@ -85,7 +86,19 @@ impl Postgres {
 
     /// The address of the database `postgres`, for its superuser.
     pub(crate) fn url(&self) -> String {
-        format!("postgres://postgres@localhost/postgres?host={}", self.directory.display())
+        self.url_of("postgres")
+    }
+
+    /// The address of a new database, that nobody else uses.
+    pub(crate) fn database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.sql(&format!("CREATE DATABASE {name}"));
+        self.url_of(&name)
+    }
+
+    fn url_of(&self, database: &str) -> String {
+        format!("postgres://postgres@localhost/{database}?host={}", self.directory.display())
     }
 
     /// The socket that it listens on.

@@ -6,7 +6,7 @@ use tower_quota::store::{
 };
 use tower_quota::{Clock, ManualClock, Spent, Window};
 
-use super::{ask, counter};
+use super::counters::{ask, counter};
 
 /// How many holds there are of either rule.
 const HOLDS: u64 = 1_300;

@@ -1,9 +1,4 @@
-//! What the tests of books outside of the process need, and a model to compare them with.
-
-mod directory;
-mod episodes;
-mod many_lapsed;
-mod model;
+//! Counters in books outside of the process, and requests to hold units of them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,10 +10,6 @@ use tower_quota::store::{
 use tower_quota::{
     Count, Counts, Limit, LimitKey, Plan, Profile, ProfileId, Quotas, StoreError, Timestamp, Window,
 };
-
-pub(crate) use directory::Directory;
-pub(crate) use episodes::check_episodes;
-pub(crate) use many_lapsed::check_many_lapsed;
 
 /// How far ahead `not_after` lies in these tests.
 pub(crate) const SECOND: Duration = Duration::from_secs(1);

@@ -1,0 +1,70 @@
+//! The contract of stores, and that of books outside of this process.
+
+use std::time::Duration;
+
+use tower_quota::ManualClock;
+use tower_quota::contract::Subject;
+use tower_quota::store::{Remote, RemoteOptions, SqliteBooks};
+
+use crate::support::{Directory, noon};
+
+/// More than any call takes. Laws move the clock on by more than that.
+const TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Books in a file of a test's own.
+struct File {
+    directory: Directory,
+    clock: ManualClock,
+}
+
+impl File {
+    async fn new() -> Self {
+        let file = Self { directory: Directory::new(), clock: noon() };
+        file.open().await.migrate().await.unwrap();
+        file
+    }
+}
+
+impl Subject for File {
+    type Books = SqliteBooks;
+
+    async fn open(&self) -> SqliteBooks {
+        let builder = SqliteBooks::builder(self.directory.path().join("quota.db"));
+        builder.clock(self.clock.clone()).connect().await.unwrap()
+    }
+
+    fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    fn episodes(&self) -> u64 {
+        50
+    }
+}
+
+/// The same books, as a store.
+struct Wrapped(File);
+
+impl Subject for Wrapped {
+    type Books = Remote<SqliteBooks>;
+
+    async fn open(&self) -> Remote<SqliteBooks> {
+        Remote::new(self.0.open().await, RemoteOptions::new().timeout(TIMEOUT))
+    }
+
+    fn clock(&self) -> &ManualClock {
+        self.0.clock()
+    }
+}
+
+mod books {
+    use super::File;
+
+    tower_quota::contract!(RemoteBooks: File::new().await);
+}
+
+mod store {
+    use super::{File, Wrapped};
+
+    tower_quota::contract!(Store: Wrapped(File::new().await));
+}
