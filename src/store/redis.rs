@@ -93,7 +93,8 @@ use crate::error::StoreError;
 ///
 /// A user of an access control list needs `+evalsha +eval +time +hmget +hset +hdel +zadd +zrem
 /// +zscore +zmscore +zrangebyscore +pexpire` on the keys below the [prefix](RedisBooksBuilder::prefix),
-/// on a Cluster `+cluster|slots` too; with `+config|get` the warnings are complete.
+/// in a database other than 0 `+select` too, on a Cluster `+cluster|slots`, and on a primary that
+/// Sentinels name `+role`; with `+config|get` the warnings are complete, on a Cluster of one node.
 pub struct RedisBooks {
     connection: Connection,
     scripts: Scripts,

@@ -49,7 +49,7 @@ impl RedisBooksBuilder {
     }
 
     /// How long to wait for a connection, and how long for an answer. 250 milliseconds unless told
-    /// otherwise.
+    /// otherwise. Sentinels are given the client's own time: a second to connect, half of one to answer.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

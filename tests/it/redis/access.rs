@@ -77,16 +77,22 @@ async fn a_server_that_does_not_speak_tls_is_an_error() {
 
 #[tokio::test]
 async fn the_commands_that_are_documented_are_all_that_is_needed() {
-    let server = Redis::start();
-    let allowed = format!("+{}", COMMANDS.replace(' ', " +"));
-    let _: () = ask(&server, &format!("ACL SETUSER quota on >{PASSWORD} ~quota:* {allowed}")).await;
-    let url = format!("{}?user=quota&pass={PASSWORD}", server.url());
-    let books = RedisBooks::builder(url).connect().await.unwrap();
+    for (database, more) in [(0, ""), (1, " +select")] {
+        let server = Redis::start();
+        let allowed = format!("+{}{more}", COMMANDS.replace(' ', " +"));
+        let user = format!("ACL SETUSER quota on >{PASSWORD} ~quota:* {allowed}");
+        let _: () = ask(&server, &user).await;
+        let url = format!("{}?db={database}&user=quota&pass={PASSWORD}", server.url());
+        use_all_of(&RedisBooks::builder(url).connect().await.unwrap()).await;
+    }
+}
+
+async fn use_all_of(books: &RedisBooks) {
     let day = [counter("ada", Window::Day, books.time().await.unwrap()).await];
-    hold(&books, 1, &day).await;
+    hold(books, 1, &day).await;
     books.renew(&[Renewal { id: id(1), counters: charges(&day, 10) }]).await.unwrap();
     books.settle(&[settlement(1, &day)]).await.unwrap();
     let (counters, change) = (day.to_vec(), Change::Debit(1));
     books.change(&RemoteChange { nonce: 1, sequence: 1, counters, change }).await.unwrap();
-    assert_eq!(read(&books, &day[0]).await, (2, 0));
+    assert_eq!(read(books, &day[0]).await, (2, 0));
 }
