@@ -18,7 +18,8 @@ const COMMIT: &str = "COMMIT";
 /// prepare is prepared: the next requests are those of the test.
 async fn scene(connections: u32) -> (Engine, Proxy) {
     let server = Postgres::shared();
-    let database = server.database();
+    // Scenes are made side by side: none of them keeps the others from what they wait for.
+    let database = tokio::task::spawn_blocking(|| server.database()).await.unwrap();
     prepare(&database).await;
     let proxy = Proxy::start(server.socket().as_path()).await;
     let name = database.split(['/', '?']).nth(3).unwrap();
