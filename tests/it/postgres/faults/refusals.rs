@@ -126,14 +126,21 @@ async fn a_serialization_failure_takes_nothing_and_loses_nothing() {
     }
 }
 
-/// Others have taken all connections but the one that is open.
+/// An engine has lost its connections, and others have taken all that there are.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_too_many_connections_loses_nothing() {
+    const HANG_UP: &str = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
     let server = Postgres::start_with(&["max_connections=10", "superuser_reserved_connections=0"]);
     prepare(&server.url()).await;
     let engine = engine(&server.url(), 5).await;
-    engine.spend(REMIX).await;
-    let mut others = Vec::new();
+    for feature in [REMIX, CHAT] {
+        engine.spend(feature).await;
+    }
+    let open = [engine.grant(REMIX).await, engine.grant(CHAT).await];
+    let mut first = Session::new(&server.url()).await;
+    first.execute(HANG_UP).await;
+    let mut others = vec![first.0];
     let full = loop {
         match PgConnection::connect(&server.url()).await {
             Ok(connection) => others.push(connection),
@@ -141,28 +148,17 @@ async fn a_server_with_too_many_connections_loses_nothing() {
         }
     };
     assert!(full.to_string().contains("too many"), "{full}");
-    // Four that need a connection each.
-    let payers = ["7", "8", "9", "10"].map(|id| engine.paid_by(id));
-    let decisions = join_all(payers.iter().map(|payer| payer.decide(CHAT))).await;
-    let mut granted = Vec::new();
-    for (payer, decision) in payers.iter().zip(decisions) {
-        match decision {
-            Ok(decision) => {
-                crate::support::granted(decision).commit();
-                granted.push(1);
-            }
-            Err(error) => {
-                assert!(error.is_transient(), "{payer:?}: {error:?}");
-                granted.push(0);
-            }
-        }
+    for failure in join_all([REMIX, CHAT].map(|feature| engine.failure(feature))).await {
+        assert!(failure.is_transient(), "{failure:?}");
     }
-    assert!(granted.contains(&0), "there were connections for all");
+    for reservation in open {
+        reservation.commit();
+    }
     drop(others);
     engine.flush().await;
-    for (payer, granted) in payers.iter().zip(granted) {
-        assert_eq!(payer.count(CHAT).await, (granted, 0), "used and held");
-        assert_eq!(payer.spend_the_rest(CHAT).await, 5 - granted);
+    for feature in [REMIX, CHAT] {
+        assert_eq!(engine.count(feature).await, (2, 0), "{feature}: used and held");
+        assert_eq!(engine.spend_the_rest(feature).await, 3);
     }
 }
 
