@@ -8,6 +8,7 @@ mod wire;
 use std::time::Duration;
 
 use futures::future::join_all;
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, Executor, PgConnection};
 use tower_quota::store::{Held, PostgresBooks, RemoteBooks, RemoteCounter};
 use tower_quota::{Clock, SystemClock, Timestamp, Window};
@@ -100,11 +101,17 @@ async fn the_server_gives_up_waiting_for_a_lock() {
 #[tokio::test]
 async fn a_lost_connection_is_a_failure_that_passes() {
     let fixture = Fixture::new().await;
-    let books = PostgresBooks::builder(&fixture.url).clock(fixture.clock.clone()).connections(1);
+    let pool = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
+    let pool = pool.connect(&fixture.url).await.unwrap();
+    let books = PostgresBooks::from_pool(pool.clone()).clock(fixture.clock.clone());
     let books = books.connect().await.unwrap();
     let remix = [counter("7", Window::Day, fixture.clock.now())];
     let request = |sequence| ask(sequence, &remix, Some(5), 1, fixture.clock.now());
     books.reserve(&request(1)).await.unwrap();
+    // Until then the pool looks after the connection, and might be the first to notice its loss.
+    while pool.num_idle() == 0 {
+        tokio::task::yield_now().await;
+    }
     let mut other = PgConnection::connect(&fixture.url).await.unwrap();
     let end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid()";
