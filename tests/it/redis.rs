@@ -15,52 +15,21 @@ mod scripts;
 mod sentinel;
 mod slots;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tower_quota::store::{
-    Answer, Change, Counter, Held, HoldId, Lapse, RedisBooks, RemoteBooks, RemoteCharge,
-    RemoteCounter, RemoteReserve, RemoteSettlement, Reserve, Store, Verdict,
+    Held, HoldId, Lapse, RedisBooks, RemoteBooks, RemoteCharge, RemoteCounter, RemoteReserve,
+    RemoteSettlement,
 };
-use tower_quota::{
-    Clock, Count, Limit, LimitKey, ManualClock, Plan, Profile, ProfileId, Quotas, Spent,
-    StoreError, Timestamp, Window,
-};
+use tower_quota::{Clock, ManualClock, Spent, Timestamp};
 
+use crate::support::counters::counter;
 use crate::support::noon;
 use crate::support::servers::Redis;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A store that only remembers which limit it was asked for.
-#[derive(Debug, Default)]
-struct Recorder(Mutex<Option<Arc<LimitKey>>>);
-
-impl Store for Recorder {
-    fn reserve(&self, _: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
-        unimplemented!()
-    }
-
-    fn read(
-        &self,
-        _: &ProfileId,
-        counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>> {
-        *self.0.lock().unwrap() = Some(counters[0].limit.clone());
-        Answer::Ready(Ok(counters.iter().map(|of| Count::unused(of.window)).collect()))
-    }
-
-    fn change(
-        &self,
-        _: &ProfileId,
-        _: &[Counter<'_>],
-        _: Change,
-        _: Timestamp,
-    ) -> Answer<Result<(), StoreError>> {
-        unimplemented!()
-    }
-}
 
 /// Executes a command, and gives its answer.
 async fn ask<T: redis::FromRedisValue>(server: &Redis, command: &str) -> T {
@@ -71,25 +40,6 @@ async fn ask<T: redis::FromRedisValue>(server: &Redis, command: &str) -> T {
         words.arg(word);
     }
     words.query_async(&mut connection).await.unwrap()
-}
-
-/// The key of a limit with this window.
-async fn limit_key(window: Window) -> Arc<LimitKey> {
-    let store = Arc::new(Recorder::default());
-    let plan = Plan::new("free").feature("chat", [Limit::new(1, window)]);
-    let quotas = Quotas::builder().plan(plan).store(store.clone()).build().unwrap();
-    quotas.check(&Profile::new("ada", "free"), "chat", 1).await.unwrap();
-    let key = store.0.lock().unwrap().clone();
-    key.unwrap()
-}
-
-/// A counter of `scope`, in the window around `at`.
-async fn counter(scope: impl AsRef<[u8]>, window: Window, at: Timestamp) -> RemoteCounter {
-    RemoteCounter {
-        scope: ProfileId::new(scope),
-        limit: limit_key(window).await,
-        window: window.around(at),
-    }
 }
 
 fn charges(counters: &[RemoteCounter], ceiling: u64) -> Arc<[RemoteCharge]> {

@@ -1,6 +1,6 @@
 //! What several test files need.
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 pub(crate) mod counters;
 mod deferred_store;
 #[cfg(feature = "sqlite")]

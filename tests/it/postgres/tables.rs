@@ -92,7 +92,7 @@ async fn all_that_share_a_database_grant_exactly_the_amount() {
     let now = fixture.clock.now();
     let shared = counter("everyone", Window::Day, now);
     let asks = (0..400).map(|sequence| {
-        let own = counter(&format!("profile {}", sequence % 7), Window::Day, now);
+        let own = counter(format!("profile {}", sequence % 7), Window::Day, now);
         // In either order: the books lock them in theirs.
         let counters = match sequence % 3 {
             0 => vec![shared.clone(), own],

@@ -88,7 +88,7 @@ async fn the_commands_that_are_documented_are_all_that_is_needed() {
 }
 
 async fn use_all_of(books: &RedisBooks) {
-    let day = [counter("ada", Window::Day, books.time().await.unwrap()).await];
+    let day = [counter("ada", Window::Day, books.time().await.unwrap())];
     hold(books, 1, &day).await;
     books.renew(&[Renewal { id: id(1), counters: charges(&day, 10) }]).await.unwrap();
     books.settle(&[settlement(1, &day)]).await.unwrap();

@@ -11,7 +11,7 @@ use crate::support::servers::Redis;
 #[tokio::test]
 async fn a_server_that_comes_back_is_found_again() {
     let (mut server, books, clock) = books().await;
-    let day = [counter("ada", Window::Day, now(&clock)).await];
+    let day = [counter("ada", Window::Day, now(&clock))];
     hold(&books, 1, &day).await;
     server.kill();
     let request = request(&books, 2, &day).await;
@@ -30,7 +30,7 @@ async fn a_server_that_comes_back_is_found_again() {
 #[tokio::test]
 async fn a_server_that_hangs_is_a_failure_and_what_it_does_later_counts_once() {
     let (server, books, clock) = books().await;
-    let day = [counter("ada", Window::Day, now(&clock)).await];
+    let day = [counter("ada", Window::Day, now(&clock))];
     let request = request(&books, 1, &day).await;
     server.pause();
     for _ in 0..2 {
@@ -53,7 +53,7 @@ async fn connections(server: &Redis) -> u64 {
 #[tokio::test]
 async fn a_connection_that_nobody_hears_of_is_replaced_though_all_gave_up_before_it_did() {
     let (server, books, clock) = books().await;
-    let day = [counter("ada", Window::Day, now(&clock)).await];
+    let day = [counter("ada", Window::Day, now(&clock))];
     for (given_up, replaced) in [(3, 0), (4, 1)] {
         hold(&books, 1, &day).await;
         let before = connections(&server).await;

@@ -17,7 +17,8 @@ use tower_quota::store::{
 use tower_quota::{LimitKey, ManualClock, ProfileId, Spent, Timestamp, Window};
 
 use super::model::{Expected, Model};
-use super::{PATIENCE, id, limit_key, now};
+use super::{PATIENCE, id, now};
+use crate::support::counters::limit_key;
 use crate::support::noon;
 use crate::support::servers::Redis;
 
@@ -70,10 +71,7 @@ async fn books_do_as_the_model_does() {
         .await
         .unwrap();
     let windows = [SECOND, Window::Minute, Window::Lifetime];
-    let mut limits = Vec::new();
-    for window in windows {
-        limits.push((limit_key(window).await, window));
-    }
+    let limits = windows.map(|window| (limit_key(window), window));
     for number in 0..EPISODES {
         clock.set(start.into());
         let mut episode = Episode {

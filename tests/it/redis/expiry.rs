@@ -27,7 +27,7 @@ fn debit(sequence: u64, counters: Vec<RemoteCounter>) -> RemoteChange {
 #[tokio::test]
 async fn every_key_expires_whatever_is_done_to_it() {
     let (server, books, clock) = books().await;
-    let day = [counter("ada", Window::Day, now(&clock)).await];
+    let day = [counter("ada", Window::Day, now(&clock))];
     for round in 0..3 {
         hold(&books, round, &day).await;
         assert_eq!(expiries(&server).await.len(), 2);
@@ -50,7 +50,7 @@ async fn every_key_expires_whatever_is_done_to_it() {
 async fn a_counter_that_begins_with_a_change_expires() {
     let (server, books, clock) = books().await;
     for change in [Change::Debit(1), Change::Credit(5), Change::Reset] {
-        let day = counter(format!("{change:?}"), Window::Day, now(&clock)).await;
+        let day = counter(format!("{change:?}"), Window::Day, now(&clock));
         let change = RemoteChange { nonce: 1, sequence: 1, counters: vec![day], change };
         books.change(&change).await.unwrap();
     }
@@ -62,7 +62,7 @@ async fn a_counter_that_begins_with_a_change_expires() {
 #[tokio::test]
 async fn what_counts_for_a_lifetime_never_expires() {
     let (server, books, clock) = books().await;
-    let lifetime = [counter("ada", Window::Lifetime, now(&clock)).await];
+    let lifetime = [counter("ada", Window::Lifetime, now(&clock))];
     hold(&books, 1, &lifetime).await;
     books.renew(&[Renewal { id: id(1), counters: charges(&lifetime, 10) }]).await.unwrap();
     books.change(&debit(1, lifetime.to_vec())).await.unwrap();
@@ -74,7 +74,7 @@ async fn what_counts_for_a_lifetime_never_expires() {
 #[tokio::test]
 async fn what_ends_or_lives_on_makes_no_key() {
     let (server, books, clock) = books().await;
-    let day = counter("ada", Window::Day, now(&clock)).await;
+    let day = counter("ada", Window::Day, now(&clock));
     books.settle(&[settlement(9, std::slice::from_ref(&day))]).await.unwrap();
     books.renew(&[Renewal { id: id(9), counters: charges(&[day], 10) }]).await.unwrap();
     assert!(expiries(&server).await.is_empty());
@@ -94,7 +94,7 @@ async fn a_hold_that_is_renewed_past_the_end_of_its_window_keeps_its_counter() {
 
     let start = short.time().await.unwrap();
     // A window that ends within the lease.
-    let mut ending = counter("ada", Window::Minute, start).await;
+    let mut ending = counter("ada", Window::Minute, start);
     ending.window.end = start.saturating_add(Duration::from_secs(20));
     let ending = [ending];
 

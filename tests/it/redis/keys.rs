@@ -28,7 +28,7 @@ async fn ids_of_odd_bytes_have_counts_and_slots_of_their_own() {
         b"a:0",
     ];
     for (sequence, scope) in (0..).zip(odd) {
-        let day = [counter(scope, Window::Day, now(&clock)).await];
+        let day = [counter(scope, Window::Day, now(&clock))];
         let Held::Granted(counts) = hold(&books, sequence, &day).await else { panic!("denied") };
         assert_eq!((counts[0].used, counts[0].held), (0, 1), "{scope:?}");
     }
@@ -55,7 +55,7 @@ async fn books_of_another_prefix_are_other_books() {
         .connect()
         .await
         .unwrap();
-    let day = [counter("ada", Window::Day, now(&clock)).await];
+    let day = [counter("ada", Window::Day, now(&clock))];
     hold(&books, 1, &day).await;
     assert_eq!(read(&others, &day[0]).await, (0, 0));
     others.settle(&[settlement(1, &day)]).await.unwrap();

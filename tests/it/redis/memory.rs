@@ -8,7 +8,7 @@ use super::{books, charges, counter, hold, id, now, read, request, settlement};
 #[tokio::test]
 async fn settlements_pass_when_memory_has_run_out() {
     let (server, books, clock) = books().await;
-    let day = [counter("ada", Window::Day, now(&clock)).await];
+    let day = [counter("ada", Window::Day, now(&clock))];
     hold(&books, 1, &day).await;
     server.set("maxmemory", "1");
 
@@ -25,7 +25,7 @@ async fn settlements_pass_when_memory_has_run_out() {
 #[tokio::test]
 async fn leases_are_renewed_when_memory_has_run_out() {
     let (server, books, clock) = books().await;
-    let day = [counter("ada", Window::Day, now(&clock)).await];
+    let day = [counter("ada", Window::Day, now(&clock))];
     hold(&books, 1, &day).await;
     server.set("maxmemory", "1");
     clock.advance(books.lease().length / 2);

@@ -15,7 +15,7 @@ const HOLDS: u64 = 2_500;
 /// Books with that many lapsed holds of a unit each, none of the same deadline.
 async fn lapsed(lapse: Lapse) -> (Redis, RedisBooks, ManualClock, RemoteCounter) {
     let (server, books, clock) = books().await;
-    let day = counter("ada", Window::Day, now(&clock)).await;
+    let day = counter("ada", Window::Day, now(&clock));
     for sequence in 0..HOLDS {
         let request = request(&clock, sequence, &day, 1, lapse);
         assert!(matches!(books.reserve(&request).await.unwrap().held, Held::Granted(_)));
@@ -95,7 +95,7 @@ async fn records_go_when_nothing_can_be_settled_any_more() {
 #[tokio::test]
 async fn what_was_charged_is_corrected_as_if_all_had_been_purged() {
     let (_server, books, clock) = books().await;
-    let day = counter("ada", Window::Day, now(&clock)).await;
+    let day = counter("ada", Window::Day, now(&clock));
     let counters = vec![day.clone()];
     books.reserve(&request(&clock, 1, &day, 3, Lapse::Charge)).await.unwrap();
     clock.advance(books.lease().length);
@@ -115,7 +115,7 @@ async fn what_was_charged_is_corrected_as_if_all_had_been_purged() {
 async fn what_is_held_after_the_clock_was_set_back_is_alive() {
     let (_server, books, clock) = books().await;
     let noon = now(&clock);
-    let day = counter("ada", Window::Day, now(&clock)).await;
+    let day = counter("ada", Window::Day, now(&clock));
     books.reserve(&request(&clock, 1, &day, 1, Lapse::GiveBack)).await.unwrap();
     clock.advance(books.lease().length);
     books.reserve(&request(&clock, 2, &day, 1, Lapse::GiveBack)).await.unwrap();

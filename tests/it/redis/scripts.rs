@@ -20,7 +20,7 @@ async fn calls(server: &Redis, command: &str) -> u64 {
 #[tokio::test]
 async fn a_server_that_forgot_its_scripts_is_sent_them_again_and_only_then() {
     let (server, books, clock) = books().await;
-    let day = [counter("ada", Window::Day, now(&clock)).await];
+    let day = [counter("ada", Window::Day, now(&clock))];
     hold(&books, 1, &day).await;
     hold(&books, 2, &day).await;
     let before = calls(&server, "eval").await;

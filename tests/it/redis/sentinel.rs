@@ -21,7 +21,7 @@ async fn after_a_failover_the_new_primary_is_found() {
     // One Sentinel that is gone, and one that is there.
     let urls = ["redis://127.0.0.1:1".to_owned(), sentinel.url()];
     let books = RedisBooks::sentinel(urls, "redis://mymaster/0").connect().await.unwrap();
-    let day = [counter("ada", Window::Day, books.time().await.unwrap()).await];
+    let day = [counter("ada", Window::Day, books.time().await.unwrap())];
     hold(&books, 1, &day).await;
     assert_eq!(read(&books, &day[0]).await, (0, 1));
 

@@ -12,8 +12,8 @@ async fn books_on(cluster: &RedisCluster) -> (RedisBooks, [RemoteCounter; 2]) {
     let clock = noon();
     let builder = RedisBooks::cluster(cluster.urls()).prefix(new_prefix()).clock(clock.clone());
     let books = builder.connect().await.unwrap();
-    let ada = counter("ada", Window::Day, now(&clock)).await;
-    let eve = counter("eve", Window::Day, now(&clock)).await;
+    let ada = counter("ada", Window::Day, now(&clock));
+    let eve = counter("eve", Window::Day, now(&clock));
     (books, [ada, eve])
 }
 
@@ -57,7 +57,7 @@ async fn after_a_failover_the_new_primary_is_found() {
     let mut cluster = RedisCluster::start_with_replica();
     let (books, _) = books_on(&cluster).await;
     // It lies at the first node, of which the last is a replica.
-    let day = [counter("7", Window::Day, books.time().await.unwrap()).await];
+    let day = [counter("7", Window::Day, books.time().await.unwrap())];
     hold(&books, 1, &day).await;
 
     cluster.kill(0);

@@ -15,8 +15,8 @@ use tower_quota::{
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// The counter of `scope`, in the `window` around `now`.
-pub(crate) fn counter(scope: &str, window: Window, now: Timestamp) -> RemoteCounter {
-    let limit = key(window);
+pub(crate) fn counter(scope: impl AsRef<[u8]>, window: Window, now: Timestamp) -> RemoteCounter {
+    let limit = limit_key(window);
     RemoteCounter { scope: ProfileId::new(scope), limit, window: window.around(now) }
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn ask(
 }
 
 /// The identity of a limit, as an engine tells it to a store.
-fn key(window: Window) -> Arc<LimitKey> {
+pub(crate) fn limit_key(window: Window) -> Arc<LimitKey> {
     let spy = Spy::default();
     let plan = Plan::new("free").feature("remix", [Limit::new(1, window)]);
     let quotas = Quotas::builder().plan(plan).store(spy.clone()).build().unwrap();
