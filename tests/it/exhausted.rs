@@ -1,7 +1,5 @@
 //! A store that remembers what another one has denied.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::FutureExt;
@@ -15,44 +13,6 @@ use crate::support::{
     SharedBooks, SlowStore, at, denied, granted, noon, now, profile, reserve, reserve_units, spend,
 };
 
-/// Books that count how often they were asked to reserve.
-#[derive(Clone, Debug, Default)]
-struct Asked {
-    books: SharedBooks,
-    times: Arc<AtomicUsize>,
-}
-
-impl Asked {
-    fn times(&self) -> usize {
-        self.times.load(Ordering::SeqCst)
-    }
-}
-
-impl Store for Asked {
-    fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
-        self.times.fetch_add(1, Ordering::SeqCst);
-        self.books.reserve(request)
-    }
-
-    fn read(
-        &self,
-        scope: &ProfileId,
-        counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>> {
-        self.books.read(scope, counters)
-    }
-
-    fn change(
-        &self,
-        scope: &ProfileId,
-        counters: &[Counter<'_>],
-        change: Change,
-        now: Timestamp,
-    ) -> Answer<Result<(), StoreError>> {
-        self.books.change(scope, counters, change, now)
-    }
-}
-
 fn engine(
     store: impl Store,
     clock: &ManualClock,
@@ -64,14 +24,14 @@ fn engine(
 }
 
 /// An engine that grants `amount` units a day, and the books behind its cache.
-fn cached(clock: &ManualClock, amount: u64) -> (Quotas, Asked) {
-    let asked = Asked::default();
-    (engine(asked.clone(), clock, [Limit::new(amount, Window::Day)]), asked)
+fn cached(clock: &ManualClock, amount: u64) -> (Quotas, SharedBooks) {
+    let books = SharedBooks::default();
+    (engine(books.clone(), clock, [Limit::new(amount, Window::Day)]), books)
 }
 
 #[test]
 fn a_flood_of_denied_requests_asks_the_store_once() {
-    let (quotas, asked) = cached(&noon(), 1);
+    let (quotas, books) = cached(&noon(), 1);
     let payer = profile("7");
     spend(&quotas, &payer, 1);
     for _ in 0..1_000 {
@@ -79,7 +39,7 @@ fn a_flood_of_denied_requests_asks_the_store_once() {
         let status = denial.status().unwrap();
         assert_eq!((status.used(), status.remaining()), (1, 0));
     }
-    assert_eq!(asked.times(), 2);
+    assert_eq!(books.reserves(), 2);
 }
 
 #[test]
@@ -93,27 +53,27 @@ fn others_are_not_denied_with_it() {
 #[test]
 fn a_denial_is_remembered_for_a_second() {
     let clock = noon();
-    let (quotas, asked) = cached(&clock, 1);
+    let (quotas, books) = cached(&clock, 1);
     let payer = profile("7");
     spend(&quotas, &payer, 1);
     let _ = denied(reserve(&quotas, &payer));
     clock.advance(Duration::from_millis(999));
     let _ = denied(reserve(&quotas, &payer));
-    assert_eq!(asked.times(), 2);
+    assert_eq!(books.reserves(), 2);
     clock.advance(Duration::from_millis(1));
     let _ = denied(reserve(&quotas, &payer));
-    assert_eq!(asked.times(), 3);
+    assert_eq!(books.reserves(), 3);
 }
 
 #[test]
 fn a_denial_is_not_remembered_from_a_clock_that_was_ahead() {
     let clock = noon();
-    let (quotas, asked) = cached(&clock, 1);
+    let (quotas, books) = cached(&clock, 1);
     spend(&quotas, &profile("7"), 1);
     let _ = denied(reserve(&quotas, &profile("7")));
     clock.set(at("2026-11-24T11:59:59Z"));
     let _ = denied(reserve(&quotas, &profile("7")));
-    assert_eq!(asked.times(), 3);
+    assert_eq!(books.reserves(), 3);
 }
 
 #[test]
@@ -161,8 +121,8 @@ fn a_credit_and_a_reset_apply_at_once() {
 #[test]
 fn another_process_s_credit_is_seen_a_second_later() {
     let clock = noon();
-    let (quotas, asked) = cached(&clock, 1);
-    let other = asked.books.remix(&clock, [Limit::new(1, Window::Day)]);
+    let (quotas, books) = cached(&clock, 1);
+    let other = books.remix(&clock, [Limit::new(1, Window::Day)]);
     let payer = profile("7");
     spend(&quotas, &payer, 1);
     let _ = denied(reserve(&quotas, &payer));
@@ -175,8 +135,7 @@ fn another_process_s_credit_is_seen_a_second_later() {
 #[test]
 fn the_next_window_is_open() {
     let clock = noon();
-    let asked = Asked::default();
-    let quotas = engine(asked, &clock, [Limit::new(1, Window::Second)]);
+    let quotas = engine(SharedBooks::default(), &clock, [Limit::new(1, Window::Second)]);
     let payer = profile("7");
     clock.advance(Duration::from_millis(999));
     spend(&quotas, &payer, 1);
@@ -187,9 +146,9 @@ fn the_next_window_is_open() {
 
 #[test]
 fn of_several_limits_the_denial_tells_all() {
-    let asked = Asked::default();
+    let books = SharedBooks::default();
     let limits = [Limit::new(1, Window::Minute), Limit::new(9, Window::Day)];
-    let quotas = engine(asked.clone(), &noon(), limits);
+    let quotas = engine(books.clone(), &noon(), limits);
     spend(&quotas, &profile("7"), 1);
     for _ in 0..2 {
         let denial = denied(reserve(&quotas, &profile("7")));
@@ -197,7 +156,7 @@ fn of_several_limits_the_denial_tells_all() {
             denial.standing().statuses().map(|status| status.remaining()).collect();
         assert_eq!(remaining, [0, 8]);
     }
-    assert_eq!(asked.times(), 2);
+    assert_eq!(books.reserves(), 2);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Books that a test can look into while an engine keeps them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use tower_quota::store::{Answer, Change, Counter, HoldId, MemoryStore, Reserve, Store, Verdict};
@@ -17,6 +18,7 @@ type Asked = (ProfileId, Arc<LimitKey>, Span);
 pub(crate) struct SharedBooks {
     books: Arc<MemoryStore>,
     asked: Arc<Mutex<Vec<Asked>>>,
+    reserves: Arc<AtomicUsize>,
     /// The id that every request gets, where each is taken for the first one again.
     retried: Option<Arc<OnceLock<HoldId>>>,
 }
@@ -25,6 +27,11 @@ impl SharedBooks {
     /// Books in which every reservation is the first one again, as of a client that retries.
     pub(crate) fn retrying() -> Self {
         Self { retried: Some(Arc::default()), ..Self::default() }
+    }
+
+    /// How often they were asked to reserve.
+    pub(crate) fn reserves(&self) -> usize {
+        self.reserves.load(Ordering::SeqCst)
     }
 
     /// An engine that keeps these books, with a plan `free` of one feature `remix`.
@@ -63,6 +70,7 @@ impl SharedBooks {
 
 impl Store for SharedBooks {
     fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
+        self.reserves.fetch_add(1, Ordering::SeqCst);
         self.note(request.scope, request.charges.iter().map(|charge| &charge.counter));
         let first = self.retried.as_ref();
         let id = first.map_or(request.id, |first| *first.get_or_init(|| request.id));
