@@ -20,6 +20,8 @@ pub(crate) mod remote_books;
 pub(crate) mod servers;
 mod shared_books;
 mod stores;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod swept;
 
 use std::sync::Barrier;
 use std::thread;

@@ -3,11 +3,12 @@
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use tower_quota::store::{Change, RemoteBooks, RemoteChange, Renewal};
-use tower_quota::{Clock, Timestamp, Window};
+use tower_quota::{Clock, Window};
 
 use super::{LEASE, books};
 use crate::support::Directory;
 use crate::support::counters::{SECOND, ask, counter};
+use crate::support::swept::check_sweep;
 
 /// The rows of each table: counters, holds, lines of changes.
 async fn rows(directory: &Directory) -> (i64, i64, i64) {
@@ -48,32 +49,7 @@ async fn open_windows_and_live_holds_are_left_alone() {
 async fn what_nobody_will_miss_is_deleted_a_few_at_a_time() {
     let directory = Directory::new();
     let (books, clock) = books(&directory).await;
-    let start = clock.now();
-    for sequence in 0..10 {
-        let scope = format!("profile {sequence}");
-        let counters = [
-            counter(&scope, Window::Fixed(10 * SECOND), start),
-            counter(&scope, Window::Lifetime, start),
-        ];
-        books.reserve(&ask(sequence, &counters, None, 1, start)).await.unwrap();
-    }
-    assert_eq!(rows(&directory).await, (20, 20, 0));
-    let gone = start.saturating_add(LEASE.length + LEASE.keep);
-    clock.set(Timestamp::from_millis(gone.as_millis() - 1).into());
-    assert_eq!(books.sweep(100).await.unwrap(), 0);
-    clock.set(gone.into());
-
-    let mut deleted = Vec::new();
-    loop {
-        match books.sweep(7).await.unwrap() {
-            0 if rows(&directory).await.1 == 0 => break,
-            swept => deleted.push(swept),
-        }
-    }
-    assert!(deleted.iter().all(|swept| *swept <= 7), "{deleted:?}");
-    // The holds, and the counters of the windows that are over.
-    assert_eq!(deleted.iter().sum::<u32>(), 30);
-    assert_eq!(rows(&directory).await, (10, 0, 0));
+    check_sweep(&books, &clock, async || rows(&directory).await).await;
 }
 
 #[tokio::test]
