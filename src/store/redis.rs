@@ -1,14 +1,14 @@
 //! Books in Redis or Valkey.
 
-mod answer;
-mod batch;
 mod builder;
 mod check;
-mod connect;
+mod connection;
 mod count;
 mod error;
+mod group;
 mod keys;
-mod link;
+mod place;
+mod reply;
 mod reserve;
 mod script;
 mod settle;
@@ -16,12 +16,12 @@ mod settle;
 use std::fmt;
 use std::time::Duration;
 
-use self::batch::Reach;
 pub use self::builder::RedisBooksBuilder;
-use self::connect::Place;
+use self::connection::Connection;
 use self::error::failed;
+use self::group::Reach;
 use self::keys::Keys;
-use self::link::Connection;
+use self::place::Place;
 use self::script::{Call, Script, Scripts};
 use super::books::{
     Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement,

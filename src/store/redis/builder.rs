@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::RedisBooks;
 use super::check::{check_scripts, warnings};
-use super::connect::Place;
 use super::error::failed;
 use super::keys::Keys;
+use super::place::Place;
 use super::script::Scripts;
 use crate::clock::Clock;
 use crate::error::StoreError;

@@ -5,8 +5,8 @@ use std::iter::empty;
 
 use redis::RedisResult;
 
+use super::connection::Connection;
 use super::keys::Keys;
-use super::link::Connection;
 use super::script::Scripts;
 
 /// Whether the server runs our scripts: an older one does not understand their first line.

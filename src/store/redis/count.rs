@@ -3,8 +3,8 @@
 use futures::future::try_join_all;
 
 use super::RedisBooks;
-use super::answer::Answer;
 use super::error::failed;
+use super::reply::Reply;
 use crate::count::Count;
 use crate::error::StoreError;
 use crate::store::books::{RemoteChange, RemoteCounter};
@@ -32,7 +32,7 @@ impl RedisBooks {
         &self,
         counters: &[RemoteCounter],
         part: &[usize],
-    ) -> Result<Answer, StoreError> {
+    ) -> Result<Reply, StoreError> {
         let counters: Vec<_> = part.iter().filter_map(|index| counters.get(*index)).collect();
         let mut call = self.call(&self.scripts.read, counters.iter().copied());
         call.length(self.lease.keep);
@@ -40,7 +40,7 @@ impl RedisBooks {
             call.end(counter);
         }
         let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("count"))?;
-        Answer::new("count", &answer, &counters)
+        Reply::new("count", &answer, &counters)
     }
 
     /// Changes all counters that one script reaches, or none. The next call of the same number goes
@@ -75,6 +75,6 @@ impl RedisBooks {
             call.end(counter);
         }
         let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("change"))?;
-        Answer::new("change", &answer, &counters).map(drop)
+        Reply::new("change", &answer, &counters).map(drop)
     }
 }

@@ -1,8 +1,8 @@
 //! Holding units: in one script, or on a Cluster in one for each slot.
 
 use super::RedisBooks;
-use super::answer::{Answer, Outcome};
 use super::error::failed;
+use super::reply::{Code, Reply};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
@@ -38,12 +38,12 @@ impl RedisBooks {
                     *count = *counted;
                 }
             }
-            if answer.outcome != Outcome::Granted {
+            if answer.code != Code::Granted {
                 let elsewhere = part.len() < request.charges.len();
                 return if elsewhere {
                     self.refuse_all(request, taken, answer).await
                 } else {
-                    Ok(RemoteVerdict { held: refused(answer.outcome, counts), now })
+                    Ok(RemoteVerdict { held: refused(answer.code, counts), now })
                 };
             }
             taken.extend(charges.into_iter().cloned());
@@ -56,12 +56,12 @@ impl RedisBooks {
         &self,
         request: &RemoteReserve,
         taken: Vec<RemoteCharge>,
-        answer: Answer,
+        answer: Reply,
     ) -> Result<RemoteVerdict, StoreError> {
         self.give_back(request, taken).await?;
         let counters: Vec<_> = request.charges.iter().map(|of| of.counter.clone()).collect();
         let counts = self.read_all(&counters).await?.into();
-        Ok(RemoteVerdict { held: refused(answer.outcome, counts), now: answer.now })
+        Ok(RemoteVerdict { held: refused(answer.code, counts), now: answer.now })
     }
 
     async fn give_back(
@@ -80,7 +80,7 @@ impl RedisBooks {
         &self,
         request: &RemoteReserve,
         charges: &[&RemoteCharge],
-    ) -> Result<Answer, StoreError> {
+    ) -> Result<Reply, StoreError> {
         let counters: Vec<_> = charges.iter().map(|charge| &charge.counter).collect();
         let mut call = self.call(&self.scripts.reserve, counters.iter().copied());
         call.arg(request.not_after.as_millis())
@@ -98,13 +98,13 @@ impl RedisBooks {
             call.optional(charge.ceiling).end(&charge.counter);
         }
         let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("reserve"))?;
-        Answer::new("reserve", &answer, &counters)
+        Reply::new("reserve", &answer, &counters)
     }
 }
 
-fn refused(outcome: Outcome, counts: Counts) -> Held {
-    match outcome {
-        Outcome::Stale => Held::Stale,
-        Outcome::Denied | Outcome::Granted => Held::Denied(counts),
+fn refused(code: Code, counts: Counts) -> Held {
+    match code {
+        Code::Stale => Held::Stale,
+        Code::Denied | Code::Granted => Held::Denied(counts),
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use redis::{Arg, Cmd, ErrorKind, FromRedisValue, RedisResult, ServerErrorKind, ToRedisArgs};
 
+use super::connection::Connection;
 use super::keys::Keys;
-use super::link::Connection;
 use crate::clock::Timestamp;
 use crate::store::books::RemoteCounter;
 use crate::store::hold::HoldId;
@@ -13,14 +13,7 @@ use crate::store::hold::HoldId;
 /// A script that the server is sent once, and knows by its hash from then on.
 pub(super) struct Script {
     script: redis::Script,
-    text: &'static str,
-}
-
-/// The text of a script: its flags, what all scripts share, its own.
-macro_rules! text {
-    ($flags:literal, $file:literal) => {
-        concat!("#!lua", $flags, "\n", include_str!("common.lua"), include_str!($file))
-    };
+    text: String,
 }
 
 /// The scripts of the books.
@@ -35,20 +28,22 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            reserve: Script::new(text!("", "reserve.lua")),
+            reserve: Script::new("", include_str!("reserve.lua")),
             // A server that is out of memory is relieved by it.
-            settle: Script::new(text!(" flags=allow-oom", "settle.lua")),
+            settle: Script::new(" flags=allow-oom", include_str!("settle.lua")),
             // It adds nothing, and without it a hold would lapse whose request lives.
-            renew: Script::new(text!(" flags=allow-oom", "renew.lua")),
-            read: Script::new(text!(" flags=no-writes", "read.lua")),
-            change: Script::new(text!("", "change.lua")),
+            renew: Script::new(" flags=allow-oom", include_str!("renew.lua")),
+            read: Script::new(" flags=no-writes", include_str!("read.lua")),
+            change: Script::new("", include_str!("change.lua")),
         }
     }
 }
 
 impl Script {
-    fn new(text: &'static str) -> Self {
-        Self { script: redis::Script::new(text), text }
+    /// A script with these flags, after what all scripts share.
+    fn new(flags: &str, own: &str) -> Self {
+        let text = format!("#!lua{flags}\n{}{own}", include_str!("common.lua"));
+        Self { script: redis::Script::new(&text), text }
     }
 
     /// A call of the script, on these counters.
@@ -114,7 +109,7 @@ impl Call<'_> {
 
     fn whole(&self) -> Cmd {
         let mut command = redis::cmd("EVAL");
-        command.arg(self.script.text);
+        command.arg(&self.script.text);
         for arg in self.command.args_iter().skip(2) {
             if let Arg::Simple(arg) = arg {
                 command.arg(arg);

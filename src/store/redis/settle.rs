@@ -4,8 +4,8 @@ use futures::future::join_all;
 use redis::RedisResult;
 
 use super::RedisBooks;
-use super::batch::Batch;
 use super::error::failed;
+use super::group::Group;
 use crate::clock::Timestamp;
 use crate::count::Spent;
 use crate::error::StoreError;
@@ -24,8 +24,8 @@ impl RedisBooks {
         &self,
         settlements: &[RemoteSettlement],
     ) -> Result<Vec<HoldId>, StoreError> {
-        let batches = Batch::all(settlements, self.reach(), SETTLED);
-        let early = join_all(batches.iter().map(|batch| self.settle_batch(batch))).await;
+        let groups = Group::all(settlements, self.reach(), SETTLED);
+        let early = join_all(groups.iter().map(|group| self.settle_group(group))).await;
         let mut ids: Vec<HoldId> = Vec::new();
         for id in
             early.into_iter().collect::<RedisResult<Vec<_>>>().map_err(failed("settle"))?.concat()
@@ -38,11 +38,11 @@ impl RedisBooks {
     }
 
     /// Settles what one script can, and gives the ids of those that came too early.
-    async fn settle_batch(&self, batch: &Batch<'_, RemoteSettlement>) -> RedisResult<Vec<HoldId>> {
+    async fn settle_group(&self, group: &Group<'_, RemoteSettlement>) -> RedisResult<Vec<HoldId>> {
         let mut call =
-            self.call(&self.scripts.settle, batch.counters.iter().map(|(counter, _)| *counter));
-        call.length(self.lease.keep).arg(batch.items.len());
-        for settlement in &batch.items {
+            self.call(&self.scripts.settle, group.counters.iter().map(|(counter, _)| *counter));
+        call.length(self.lease.keep).arg(group.items.len());
+        for settlement in &group.items {
             let spent = match settlement.spent {
                 Spent::Held => None,
                 Spent::Units(units) => Some(units),
@@ -50,30 +50,30 @@ impl RedisBooks {
             let after = settlement.after.map(Timestamp::as_millis);
             call.id(settlement.id).optional(spent).optional(after);
         }
-        for (_, items) in &batch.counters {
+        for (_, items) in &group.counters {
             call.arg(items.len());
             for item in items {
                 call.arg(item.saturating_add(1));
             }
         }
         let early: Vec<usize> = call.run(&self.connection).await?;
-        let item = |index: &usize| batch.items.get(index.checked_sub(1)?).map(|item| item.id);
+        let item = |index: &usize| group.items.get(index.checked_sub(1)?).map(|item| item.id);
         Ok(early.iter().filter_map(item).collect())
     }
 
     pub(super) async fn renew_all(&self, renewals: &[Renewal]) -> Result<(), StoreError> {
-        let batches = Batch::all(renewals, self.reach(), RENEWED);
-        let renewed = join_all(batches.iter().map(|batch| self.renew_batch(batch))).await;
+        let groups = Group::all(renewals, self.reach(), RENEWED);
+        let renewed = join_all(groups.iter().map(|group| self.renew_group(group))).await;
         renewed.into_iter().collect::<RedisResult<()>>().map_err(failed("renew"))
     }
 
-    async fn renew_batch(&self, batch: &Batch<'_, Renewal>) -> RedisResult<()> {
+    async fn renew_group(&self, group: &Group<'_, Renewal>) -> RedisResult<()> {
         let mut call =
-            self.call(&self.scripts.renew, batch.counters.iter().map(|(counter, _)| *counter));
+            self.call(&self.scripts.renew, group.counters.iter().map(|(counter, _)| *counter));
         call.length(self.lease.length).length(self.lease.keep).length(self.linger());
-        for (_, items) in &batch.counters {
+        for (_, items) in &group.counters {
             call.arg(items.len());
-            for renewal in items.iter().filter_map(|item| batch.items.get(*item)) {
+            for renewal in items.iter().filter_map(|item| group.items.get(*item)) {
                 call.id(renewal.id);
             }
         }

@@ -7,7 +7,7 @@ use crate::store::books::RemoteCounter;
 
 /// What came of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum Code {
     Denied,
     /// Or simply done.
     Granted,
@@ -16,15 +16,15 @@ pub(super) enum Outcome {
 
 /// The answer of a script.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) outcome: Outcome,
+pub(super) struct Reply {
+    pub(super) code: Code,
     /// The time at which it ran.
     pub(super) now: Timestamp,
     /// The counts that it told, in the order of its counters.
     pub(super) counts: Counts,
 }
 
-impl Answer {
+impl Reply {
     /// The answer of a script to `operation` on `counters`: a code, the time, and then counts or
     /// the index of a counter, as the scripts document.
     pub(super) fn new(
@@ -35,10 +35,10 @@ impl Answer {
         let unknown =
             || StoreError::permanent(operation, format!("Redis answered {values:?}, not a count"));
         let [code, now, rest @ ..] = values else { return Err(unknown()) };
-        let outcome = match code {
-            0 => Outcome::Denied,
-            1 => Outcome::Granted,
-            2 => Outcome::Stale,
+        let code = match code {
+            0 => Code::Denied,
+            1 => Code::Granted,
+            2 => Code::Stale,
             3 => return Err(skew(rest, counters).unwrap_or_else(unknown)),
             _ => return Err(unknown()),
         };
@@ -47,7 +47,7 @@ impl Answer {
             held: number(count.last()),
             window: counter.window,
         });
-        Ok(Self { outcome, now: Timestamp::from_millis(*now), counts: counts.collect() })
+        Ok(Self { code, now: Timestamp::from_millis(*now), counts: counts.collect() })
     }
 }
 

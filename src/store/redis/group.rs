@@ -52,7 +52,7 @@ impl OfHold for Renewal {
 }
 
 /// What one script is given.
-pub(super) struct Batch<'a, T> {
+pub(super) struct Group<'a, T> {
     pub(super) items: Vec<&'a T>,
     /// Each counter, with the indices of its items.
     pub(super) counters: Vec<(&'a RemoteCounter, Vec<usize>)>,
@@ -60,9 +60,9 @@ pub(super) struct Batch<'a, T> {
     entries: usize,
 }
 
-impl<'a, T: OfHold> Batch<'a, T> {
-    /// Batches of all `items`, each of at most `limit` entries: pairs of an item and a counter. All
-    /// counters of an item that are within reach are in one batch.
+impl<'a, T: OfHold> Group<'a, T> {
+    /// Groups of all `items`, each of at most `limit` entries: pairs of an item and a counter. All
+    /// counters of an item that are within reach are in one group.
     pub(super) fn all(items: &'a [T], reach: Reach, limit: usize) -> Vec<Self> {
         let mut full = Vec::new();
         let mut open: HashMap<Option<&ProfileId>, Self> = HashMap::new();
@@ -72,11 +72,11 @@ impl<'a, T: OfHold> Batch<'a, T> {
                 let part: Vec<_> = part.iter().filter_map(|index| counters.get(*index)).collect();
                 let scope = part.first().map(|charge| &charge.counter.scope);
                 let slot = scope.filter(|_| reach == Reach::Slot);
-                let batch = open.entry(slot).or_insert_with(Self::new);
-                if batch.entries > 0 && batch.entries.saturating_add(part.len()) > limit {
-                    full.push(std::mem::replace(batch, Self::new()));
+                let group = open.entry(slot).or_insert_with(Self::new);
+                if group.entries > 0 && group.entries.saturating_add(part.len()) > limit {
+                    full.push(std::mem::replace(group, Self::new()));
                 }
-                batch.push(item, &part);
+                group.push(item, &part);
             }
         }
         full.extend(open.into_values());

@@ -12,7 +12,7 @@ use redis::{
 use rustls::crypto::{CryptoProvider, ring};
 use tokio::sync::Mutex;
 
-use super::link::{Connection, Link, Source};
+use super::connection::{Connection, Reconnecting, Source};
 
 /// Where the books are. URLs may hold passwords.
 pub(super) enum Place {
@@ -31,9 +31,9 @@ impl Place {
             }
             Self::Cluster { urls } => return cluster(urls, timeout).await,
         };
-        let link = Link::new(source, timeout);
-        link.first().await?;
-        Ok(Connection::Server(link))
+        let connection = Reconnecting::new(source, timeout);
+        connection.first().await?;
+        Ok(Connection::Server(connection))
     }
 }
 

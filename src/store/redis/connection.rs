@@ -29,7 +29,7 @@ const GIVEN_UP: u32 = 4;
 /// A connection that all calls share. It comes back after a failure, and sends nothing twice.
 pub(super) enum Connection {
     /// To one server.
-    Server(Link),
+    Server(Reconnecting),
     /// To all nodes of a Cluster.
     Cluster(ClusterConnection),
 }
@@ -37,7 +37,7 @@ pub(super) enum Connection {
 impl Connection {
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
         match self {
-            Self::Server(link) => link.query(command).await,
+            Self::Server(connection) => connection.query(command).await,
             Self::Cluster(connection) => {
                 let mut connection = connection.clone();
                 match command.query_async(&mut connection).await {
@@ -57,7 +57,7 @@ impl Connection {
 type Connecting = Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>;
 
 /// A connection to one server that is replaced when it fails.
-pub(super) struct Link {
+pub(super) struct Reconnecting {
     source: Arc<Source>,
     connecting: ArcSwap<Connecting>,
     timeout: Duration,
@@ -65,7 +65,7 @@ pub(super) struct Link {
     given_up: AtomicU32,
 }
 
-impl Link {
+impl Reconnecting {
     pub(super) fn new(source: Source, timeout: Duration) -> Self {
         let source = Arc::new(source);
         let connecting = ArcSwap::from_pointee(source.clone().connecting(timeout));
@@ -88,7 +88,7 @@ impl Link {
             // The next call goes on waiting for it: several Sentinels may have to be asked.
             Err(_) => return Err(RedisError::from(io::Error::from(io::ErrorKind::TimedOut))),
         };
-        let mut call = Waiting { link: self, connecting: &connecting, answered: false };
+        let mut call = Waiting { connection: self, connecting: &connecting, answered: false };
         let answer = command.query_async(&mut connection).await;
         call.answered = true;
         if answer.as_ref().is_err_and(spoils_connection) {
@@ -107,19 +107,19 @@ impl Link {
 /// A call that waits for its answer. Its caller may run out of patience before the connection does,
 /// each time: that must not keep a connection that is stuck.
 struct Waiting<'a> {
-    link: &'a Link,
+    connection: &'a Reconnecting,
     connecting: &'a Arc<Connecting>,
     answered: bool,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let given_up = &self.link.given_up;
+        let given_up = &self.connection.given_up;
         if self.answered {
             given_up.store(0, Ordering::Relaxed);
         } else if given_up.fetch_add(1, Ordering::Relaxed).saturating_add(1) >= GIVEN_UP {
             given_up.store(0, Ordering::Relaxed);
-            self.link.replace(self.connecting);
+            self.connection.replace(self.connecting);
         }
     }
 }
