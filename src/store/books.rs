@@ -158,7 +158,7 @@ pub struct RemoteChange {
 
 /// Books outside of this process: the verbs of a database that counts and holds.
 ///
-/// `Remote` makes a [`Store`](super::Store) of them: it adds time-outs, settling in
+/// [`Remote`](super::Remote) makes a [`Store`](super::Store) of them: it adds time-outs, settling in
 /// the background, and the renewal of leases. Each verb is one atomic operation, may be dropped
 /// while it waits, and may be executed although its answer was lost.
 ///

@@ -1,6 +1,5 @@
 //! A store whose books are kept outside of this process.
 
-mod asking;
 mod backlog;
 mod backoff;
 mod batch;
@@ -12,9 +11,10 @@ mod lanes;
 mod leases;
 mod link;
 mod offset;
+mod options;
+mod reserve;
 mod settler;
 mod share;
-mod terms;
 mod worker;
 
 use std::error::Error as StdError;
@@ -31,8 +31,8 @@ use self::lanes::Lanes;
 use self::leases::Leases;
 use self::link::Link;
 use self::offset::Offset;
+pub use self::options::RemoteOptions;
 use self::share::LocalShare;
-pub use self::terms::RemoteOptions;
 use self::worker::{Ending, Worker};
 use super::Store;
 use super::answer::Answer;

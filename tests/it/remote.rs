@@ -85,7 +85,7 @@ fn reason(error: &StoreError) -> String {
     error.source().unwrap().to_string()
 }
 
-/// Lets so much time pass, and everybody do what is due.
+/// Lets so much of the paused time pass, and everybody do what is due.
 async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }

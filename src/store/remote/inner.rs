@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::asking;
 use super::backlog::Mark;
 use super::breaker::means_away;
 use super::desk::Desk;
 use super::lanes::Lanes;
 use super::link::{Link, within};
 use super::offset::Offset;
+use super::options::RemoteOptions;
+use super::reserve;
 use super::share::LocalShare;
-use super::terms::RemoteOptions;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::store::books::{RemoteBooks, RemoteCharge, RemoteReserve};
@@ -32,7 +32,7 @@ impl<B: RemoteBooks> Inner<B> {
         now: Timestamp,
     ) -> Result<Verdict, StoreError> {
         let Self { link, desk, offset, .. } = self;
-        match asking::reserve(link, desk, offset, request.clone(), now).await {
+        match reserve::reserve(link, desk, offset, request.clone(), now).await {
             Err(error) if means_away(&error) => self.share_of(&request, now, error),
             answer => answer,
         }

@@ -1,4 +1,4 @@
-//! On which terms books outside of this process are used.
+//! How books outside of this process are used.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
