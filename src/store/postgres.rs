@@ -1,6 +1,7 @@
 //! Books in a PostgreSQL database.
 
 mod builder;
+mod lent;
 mod reserve_one;
 mod rows;
 mod rush;
@@ -11,7 +12,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, Executor, query, query_scalar};
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr, query, query_scalar};
+use tokio::time::timeout;
 
 use super::books::{
     Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement,
@@ -28,8 +30,9 @@ use crate::count::Count;
 use crate::error::StoreError;
 pub use builder::PostgresBooksBuilder;
 use builder::Source;
+use lent::Lent;
 use rush::Rush;
-use session::{Session, failure};
+use session::{OVER, Session, failure};
 
 /// Books in a PostgreSQL database, which many processes share.
 ///
@@ -85,18 +88,17 @@ impl PostgresBooks {
 
     async fn make_tables(&self) -> sqlx::Result<()> {
         let begin = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
-        let mut transaction = self.session.pool.begin_with(begin).await?;
-        query("SELECT pg_advisory_xact_lock($1)")
-            .bind(MIGRATION)
-            .execute(&mut *transaction)
-            .await?;
+        let mut lent = Lent::new(self.session.pool.acquire().await?);
+        lent.begin(begin.into_sql_str()).await?;
+        let connection = lent.busy();
+        query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION).execute(&mut *connection).await?;
         if let Some(schema) = self.tables.schema() {
             let into = AssertSqlSafe(format!("SET LOCAL search_path TO \"{schema}\""));
-            transaction.execute(sqlx::raw_sql(into)).await?;
+            connection.execute(sqlx::raw_sql(into)).await?;
         }
         let definitions = self.tables.define(include_str!("sql/postgres.sql"));
-        transaction.execute(sqlx::raw_sql(definitions)).await?;
-        transaction.commit().await
+        connection.execute(sqlx::raw_sql(definitions)).await?;
+        lent.commit().await
     }
 
     /// Does a verb in a transaction of its own.
@@ -112,7 +114,12 @@ impl PostgresBooks {
         let keys: Vec<_> = counters.iter().map(RemoteCounter::key).collect();
         let now = self.session.clock.as_ref().map(|clock| clock.now().as_millis());
         let select = query(self.session.statements.read.clone()).bind(now).bind(keys);
-        Found::new(&select.fetch_all(&self.session.pool).await?)
+        let rows = self.session.in_time(async {
+            let mut lent = self.session.lend().await?;
+            let rows = select.fetch_all(lent.busy()).await;
+            lent.hear(rows)
+        });
+        Found::new(&rows.await?)
     }
 }
 
@@ -139,7 +146,8 @@ impl RemoteBooks for PostgresBooks {
         if let Some(worker) = seat.line.push(Box::new(ask)) {
             tokio::spawn(self.session.clone().rush(worker, seat.beside()));
         }
-        answered::<RemoteReserve>(answer).await
+        let over = |_| Err(StoreError::transient(RemoteReserve::NAME, OVER));
+        timeout(self.session.timeout, answered::<RemoteReserve>(answer)).await.unwrap_or_else(over)
     }
 
     async fn settle(&self, batch: &[RemoteSettlement]) -> Result<Vec<HoldId>, StoreError> {
@@ -163,9 +171,13 @@ impl RemoteBooks for PostgresBooks {
         if let Some(clock) = &self.session.clock {
             return Ok(clock.now());
         }
-        let select = query_scalar(self.session.statements.time.clone());
-        let now = select.fetch_one(&self.session.pool).await;
-        now.map(Timestamp::from_millis).map_err(|error| failure(error).of("tell the time"))
+        let now = self.session.in_time(async {
+            let mut lent = self.session.lend().await?;
+            let select = query_scalar(self.session.statements.time.clone());
+            let now = select.fetch_one(lent.busy()).await;
+            lent.hear(now)
+        });
+        now.await.map(Timestamp::from_millis).map_err(|error| failure(error).of("tell the time"))
     }
 
     async fn sweep(&self, at_most: u32) -> Result<u32, StoreError> {

@@ -1,6 +1,7 @@
 //! What only books in a PostgreSQL database have. The contract is tested for all books alike.
 
 mod faults;
+mod given_up;
 mod server;
 mod tables;
 

@@ -111,6 +111,7 @@ impl PostgresBooksBuilder {
                 lease: self.lease,
                 clock: self.clock,
                 begin: begin(self.timeout),
+                timeout: self.timeout,
             }),
             rush: Arc::default(),
             tables,

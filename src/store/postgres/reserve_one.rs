@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::query;
 
+use super::lent::Lent;
 use super::session::Session;
 use crate::clock::Timestamp;
 use crate::count::Counts;
@@ -16,6 +17,7 @@ impl Session {
     /// hold is there already, it does nothing and gives nothing.
     pub(super) async fn reserve_one(
         &self,
+        lent: &mut Lent,
         request: &RemoteReserve,
     ) -> sqlx::Result<Option<RemoteVerdict>> {
         let [charge] = &*request.charges else {
@@ -35,15 +37,18 @@ impl Session {
             .bind(to_bits(request.id.nonce))
             .bind(to_bits(request.id.sequence))
             .bind(request.lapse == Lapse::Charge);
-        let row = match reserve.fetch_optional(&self.pool).await {
-            Ok(Some(row)) => row,
-            Ok(None) => return Ok(None),
+        // All rows, though there is at most one: with the last of them it is committed.
+        let rows = reserve.fetch_all(lent.busy()).await;
+        let rows = match lent.hear(rows) {
             // The same id again.
             Err(error) if is_repeated(&error) => return Ok(None),
-            Err(error) => return Err(error),
+            rows => rows?,
         };
-        let now = instant(&row, "now")?.unwrap_or(Timestamp::MAX);
-        let held = Held::Granted(Counts::from_slice(&[counter(&row)?.count(window)]));
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let now = instant(row, "now")?.unwrap_or(Timestamp::MAX);
+        let held = Held::Granted(Counts::from_slice(&[counter(row)?.count(window)]));
         Ok(Some(RemoteVerdict { held, now }))
     }
 }

@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::lent::Lent;
 use super::session::{Session, failure};
 use crate::store::books::RemoteReserve;
 use crate::store::sql::draft::Key;
-use crate::store::sql::job::{Ask, Job, answer_all};
+use crate::store::sql::job::{Ask, answer_all};
 use crate::store::sql::line::Worker;
 
 /// How many calls are done in one transaction.
@@ -92,24 +93,28 @@ impl Session {
         mut worker: Worker<Ask<RemoteReserve>>,
         _seat: Option<Seat>,
     ) {
-        while let Some(asks) = worker.next(TOGETHER) {
-            match <[_; 1]>::try_from(asks) {
-                Ok([ask]) => self.reserve_alone(ask).await,
-                Err(asks) => self.reserve_together(asks).await,
+        loop {
+            // The connection first: who comes while it is waited for is done together with the rest.
+            let lent = self.lend().await.map_err(failure);
+            let Some(mut asks) = worker.next(TOGETHER) else {
+                return;
+            };
+            let done = match lent {
+                Ok(lent) => self.in_time(self.reserve(lent, &mut asks)).await.map_err(failure),
+                Err(failure) => Err(failure),
+            };
+            answer_all(asks, done);
+        }
+    }
+
+    /// Does calls in one transaction.
+    async fn reserve(&self, mut lent: Lent, asks: &mut [Call]) -> sqlx::Result<()> {
+        if let [ask] = &mut *asks {
+            if let Some(verdict) = self.reserve_one(&mut lent, ask.verb()).await? {
+                ask.set(verdict);
+                return Ok(());
             }
         }
-    }
-
-    async fn reserve_alone(&self, ask: Call) {
-        match self.reserve_one(ask.verb()).await.map_err(failure) {
-            Ok(Some(verdict)) => ask.answer(Ok(verdict)),
-            Ok(None) => self.reserve_together(vec![ask]).await,
-            Err(failure) => ask.failed(&failure),
-        }
-    }
-
-    async fn reserve_together(&self, mut asks: Vec<Call>) {
-        let written = self.write(&mut asks).await.map_err(failure);
-        answer_all(asks, written);
+        self.write_with(&mut lent, &self.begin, asks).await
     }
 }

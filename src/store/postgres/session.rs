@@ -1,11 +1,15 @@
 //! Transactions in a PostgreSQL database, and what its errors mean.
 
+use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 use sqlx::error::DatabaseError;
 use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, Transaction};
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+use tokio::time::timeout;
 
+use super::lent::Lent;
 use super::rows::PostgresRows;
 use super::statements::Statements;
 use crate::clock::Clock;
@@ -24,39 +28,96 @@ pub(super) struct Session {
     pub(super) clock: Option<Box<dyn Clock>>,
     /// Begins a transaction.
     pub(super) begin: SqlStr,
+    /// How long a caller waits.
+    pub(super) timeout: Duration,
 }
 
+/// What is said to a caller who has waited that long.
+pub(super) const OVER: &str = "no answer before the timeout";
+
 impl Session {
+    /// A connection, which the pool has to have in time.
+    pub(super) async fn lend(&self) -> sqlx::Result<Lent> {
+        self.in_time(async { Ok(Lent::new(self.pool.acquire().await?)) }).await
+    }
+
+    /// What `work` gives, if it does so while its caller waits. The server's time-outs are no help
+    /// where the server is not reached, or where a pool of somebody else's has none.
+    pub(super) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        let over = |_| Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, OVER)));
+        timeout(self.timeout, work).await.unwrap_or_else(over)
+    }
+
     /// Does jobs in one transaction.
     pub(super) async fn write<J: Job + ?Sized>(&self, jobs: &mut [Box<J>]) -> sqlx::Result<()> {
-        let mut transaction = self.pool.begin_with(self.begin.clone()).await?;
-        let rows = &mut self.rows(&mut transaction);
-        let draft = apply_all(rows, jobs, self.lease).await?;
-        if draft.is_clean() {
+        self.in_time(async {
+            let mut lent = Lent::new(self.pool.acquire().await?);
+            self.write_with(&mut lent, &self.begin, jobs).await
+        })
+        .await
+    }
+
+    /// Does jobs in one transaction, begun as `begin` says.
+    pub(super) async fn write_with<J: Job + ?Sized>(
+        &self,
+        lent: &mut Lent,
+        begin: &SqlStr,
+        jobs: &mut [Box<J>],
+    ) -> sqlx::Result<()> {
+        lent.begin(begin.clone()).await?;
+        let rows = &mut self.rows(lent, begin);
+        match write_all(rows, jobs, self.lease).await {
+            Ok(Written::Something) => lent.commit().await,
             // Counters that were made for nothing are not left behind.
-            return transaction.rollback().await;
+            Ok(Written::Nothing) => lent.roll_back().await,
+            Err(error) => {
+                // If that fails too, the connection is closed.
+                let _ = lent.roll_back().await;
+                Err(error)
+            }
         }
-        rows.write(&draft).await?;
-        transaction.commit().await
     }
 
     pub(super) async fn sweep(&self, cursor: &Cursor, at_most: u32) -> sqlx::Result<u32> {
-        let mut transaction = self.pool.begin_with(self.begin.clone()).await?;
-        let rows = &mut self.rows(&mut transaction);
+        let mut lent = self.lend().await?;
+        lent.begin(self.begin.clone()).await?;
+        let rows = &mut self.rows(&mut lent, &self.begin);
         let deleted = sweep(rows, cursor, self.lease, at_most).await?;
-        transaction.commit().await?;
+        lent.commit().await?;
         Ok(deleted)
     }
 
-    fn rows<'a>(&'a self, transaction: &'a mut Transaction<'static, Postgres>) -> PostgresRows<'a> {
+    fn rows<'a>(&'a self, lent: &'a mut Lent, begin: &'a SqlStr) -> PostgresRows<'a> {
         PostgresRows {
-            connection: transaction,
+            connection: lent.busy(),
             statements: &self.statements,
-            begin: &self.begin,
+            begin,
             clock: self.clock.as_deref(),
             locked_at: None,
         }
     }
+}
+
+/// Whether a transaction has changed anything.
+enum Written {
+    Something,
+    Nothing,
+}
+
+async fn write_all<J: Job + ?Sized>(
+    rows: &mut PostgresRows<'_>,
+    jobs: &mut [Box<J>],
+    lease: Lease,
+) -> sqlx::Result<Written> {
+    let draft = apply_all(rows, jobs, lease).await?;
+    if draft.is_clean() {
+        return Ok(Written::Nothing);
+    }
+    rows.write(&draft).await?;
+    Ok(Written::Something)
 }
 
 /// Begins a transaction that the server gives up before `timeout` is over: so whoever asked does not
