@@ -2,6 +2,8 @@
 
 mod faults;
 mod given_up;
+mod network;
+mod overtaken;
 mod server;
 mod tables;
 

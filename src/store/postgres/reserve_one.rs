@@ -14,19 +14,19 @@ use crate::store::sql::rows::{to_bits, to_count};
 
 impl Session {
     /// Holds units of one counter that is there, has room and has nothing due. Otherwise, or if the
-    /// hold is there already, it does nothing and gives nothing.
+    /// hold is there already, it does nothing and gives nothing; nor if the clock is not the server's,
+    /// for no other can be read between the lock and the rest of a statement.
     pub(super) async fn reserve_one(
         &self,
         lent: &mut Lent,
         request: &RemoteReserve,
     ) -> sqlx::Result<Option<RemoteVerdict>> {
-        let [charge] = &*request.charges else {
+        let ([charge], None) = (&*request.charges, &self.clock) else {
             return Ok(None);
         };
         let window = charge.counter.window;
         let reserve = query(self.statements.reserve_one.clone())
             .bind(charge.counter.key())
-            .bind(self.clock.as_ref().map(|clock| clock.now().as_millis()))
             .bind(to_count(request.units))
             .bind(millis(self.lease.length))
             .bind(to_count(MAX_COUNT))

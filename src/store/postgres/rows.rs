@@ -24,6 +24,8 @@ pub(super) struct PostgresRows<'a> {
     pub(super) clock: Option<&'a dyn Clock>,
     /// The server's clock, read after the last lock.
     pub(super) locked_at: Option<Timestamp>,
+    /// The counters that this transaction has made.
+    pub(super) made: Vec<Key>,
 }
 
 impl PostgresRows<'_> {
@@ -40,7 +42,20 @@ impl PostgresRows<'_> {
         let again = sqlx::AssertSqlSafe(format!("ROLLBACK; {}", self.begin.as_str()));
         self.connection.execute(sqlx::raw_sql(again)).await?;
         let insert = query(self.statements.make.clone()).bind(keys).bind(ends);
-        insert.execute(&mut *self.connection).await?;
+        let made = insert.fetch_all(&mut *self.connection).await?;
+        self.made = made.iter().map(key).collect::<sqlx::Result<_>>()?;
+        Ok(())
+    }
+
+    /// Leaves no counter behind that was made for nothing.
+    async fn unmake(&mut self, draft: &Draft) -> sqlx::Result<()> {
+        let is_changed = |key: &Key| draft.counters.get(key).is_some_and(|page| page.changed);
+        let empty: Vec<&[u8]> =
+            self.made.iter().filter(|key| !is_changed(key)).map(|key| &**key).collect();
+        if !empty.is_empty() {
+            let delete = query(self.statements.unmake.clone()).bind(empty);
+            delete.execute(&mut *self.connection).await?;
+        }
         Ok(())
     }
 }
@@ -132,7 +147,7 @@ impl Rows for PostgresRows<'_> {
                 .bind(column(&lines, |(_, sequence)| to_bits(*sequence)));
             put.execute(&mut *self.connection).await?;
         }
-        Ok(())
+        self.unmake(draft).await
     }
 }
 

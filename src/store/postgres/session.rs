@@ -97,6 +97,7 @@ impl Session {
             begin,
             clock: self.clock.as_deref(),
             locked_at: None,
+            made: Vec::new(),
         }
     }
 }

@@ -47,7 +47,9 @@ impl Statements {
             put_hold: named(
                 "INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, lapsed)
                 VALUES ($1, $2, $3, $4, $5, $6, FALSE)
-                ON CONFLICT (key, nonce, seq) DO UPDATE SET deadline = excluded.deadline",
+                ON CONFLICT (key, nonce, seq) DO UPDATE
+                SET units = excluded.units, charge = excluded.charge, deadline = excluded.deadline,
+                    lapsed = FALSE",
             ),
             drop_hold: named("DELETE FROM {hold} WHERE key = $1 AND nonce = $2 AND seq = $3"),
             put_line: named(

@@ -4,37 +4,13 @@ use std::time::Duration;
 
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, Executor, PgConnection};
+use tower_quota::Window;
 use tower_quota::store::{Change, Held, PostgresBooks, RemoteBooks, RemoteChange};
-use tower_quota::{Timestamp, Window};
 
+use super::network::Network;
 use crate::remote_books::{ask, counter};
-use crate::support::proxy::{Fault, Proxy};
+use crate::support::proxy::Fault;
 use crate::support::servers::Postgres;
-
-/// Books behind a proxy, and others that reach the server directly.
-struct Network {
-    proxy: Proxy,
-    books: PostgresBooks,
-    direct: PostgresBooks,
-    _server: Postgres,
-}
-
-impl Network {
-    async fn new(connections: u32, timeout: Duration) -> Self {
-        let server = Postgres::start();
-        let direct = PostgresBooks::builder(server.url()).connect().await.unwrap();
-        direct.migrate().await.unwrap();
-        let proxy = Proxy::start(&*server.socket()).await;
-        let port = proxy.address().port();
-        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
-        let books = PostgresBooks::builder(url).connections(connections).timeout(timeout);
-        Self { books: books.connect().await.unwrap(), proxy, direct, _server: server }
-    }
-
-    async fn now(&self) -> Timestamp {
-        self.direct.time().await.unwrap()
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_gives_up_takes_no_grants_of_others_along() {
