@@ -7,6 +7,7 @@ mod rows;
 mod rush;
 mod session;
 mod statements;
+mod sweeper;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use super::books::{
 use super::hold::HoldId;
 use super::sql::job::{Ask, answer_all, answered};
 use super::sql::read::Found;
-use super::sql::sweep::Cursor;
+use super::sql::sweep::{Cursor, sweep};
 use super::sql::tables::Tables;
 use super::sql::verbs::Verb;
 use crate::clock::Timestamp;
@@ -33,6 +34,7 @@ use builder::Source;
 use lent::Lent;
 use rush::Rush;
 use session::{OVER, Session, failure};
+use sweeper::PostgresSweeper;
 
 /// Books in a PostgreSQL database, which many processes share.
 ///
@@ -181,7 +183,8 @@ impl RemoteBooks for PostgresBooks {
     }
 
     async fn sweep(&self, at_most: u32) -> Result<u32, StoreError> {
-        let swept = self.session.sweep(&self.cursor, at_most).await;
+        let sweeper = PostgresSweeper { session: &self.session, cursor: &self.cursor };
+        let swept = sweep(&sweeper, at_most).await;
         swept.map_err(|error| failure(error).of("sweep"))
     }
 }

@@ -5,6 +5,7 @@ mod given_up;
 mod network;
 mod overtaken;
 mod server;
+mod sweep;
 mod tables;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@ mod directory;
 mod episodes;
 mod many_lapsed;
 mod model;
+mod swept;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tower_quota::{
 pub(crate) use directory::Directory;
 pub(crate) use episodes::check_episodes;
 pub(crate) use many_lapsed::check_many_lapsed;
+pub(crate) use swept::{check_a_full_counter_is_swept, check_nothing_starves};
 
 /// How far ahead `not_after` lies in these tests.
 pub(crate) const SECOND: Duration = Duration::from_secs(1);

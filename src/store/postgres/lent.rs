@@ -43,6 +43,16 @@ impl Lent {
         Ok(())
     }
 
+    /// Commits what was done; rolls back what failed.
+    pub(super) async fn end<T>(&mut self, done: sqlx::Result<T>) -> sqlx::Result<T> {
+        match done {
+            Ok(_) => self.commit().await?,
+            // If that fails too, the connection is closed.
+            Err(_) => drop(self.roll_back().await),
+        }
+        done
+    }
+
     /// What the server said to a statement that was a transaction of its own.
     pub(super) fn hear<T>(&mut self, answer: sqlx::Result<T>) -> sqlx::Result<T> {
         self.is_at_rest = matches!(answer, Ok(_) | Err(sqlx::Error::Database(_)));

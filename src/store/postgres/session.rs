@@ -17,7 +17,6 @@ use crate::store::books::Lease;
 use crate::store::sql::draft::Rows;
 use crate::store::sql::error::{Cause, Failure};
 use crate::store::sql::job::{Job, apply_all};
-use crate::store::sql::sweep::{Cursor, sweep};
 
 /// What it takes to write.
 #[derive(Debug)]
@@ -73,24 +72,11 @@ impl Session {
             Ok(Written::Something) => lent.commit().await,
             // Counters that were made for nothing are not left behind.
             Ok(Written::Nothing) => lent.roll_back().await,
-            Err(error) => {
-                // If that fails too, the connection is closed.
-                let _ = lent.roll_back().await;
-                Err(error)
-            }
+            Err(error) => lent.end(Err(error)).await,
         }
     }
 
-    pub(super) async fn sweep(&self, cursor: &Cursor, at_most: u32) -> sqlx::Result<u32> {
-        let mut lent = self.lend().await?;
-        lent.begin(self.begin.clone()).await?;
-        let rows = &mut self.rows(&mut lent, &self.begin);
-        let deleted = sweep(rows, cursor, self.lease, at_most).await?;
-        lent.commit().await?;
-        Ok(deleted)
-    }
-
-    fn rows<'a>(&'a self, lent: &'a mut Lent, begin: &'a SqlStr) -> PostgresRows<'a> {
+    pub(super) fn rows<'a>(&'a self, lent: &'a mut Lent, begin: &'a SqlStr) -> PostgresRows<'a> {
         PostgresRows {
             connection: lent.busy(),
             statements: &self.statements,

@@ -26,6 +26,7 @@ pub(super) struct Statements {
     pub(super) closed: SqlStr,
     pub(super) after: SqlStr,
     pub(super) drop_marked: SqlStr,
+    pub(super) drop_lines: SqlStr,
     pub(super) drop_counters: SqlStr,
 }
 
@@ -49,6 +50,7 @@ impl Statements {
             closed: named(CLOSED),
             after: named(AFTER),
             drop_marked: named(DROP_MARKED),
+            drop_lines: named(DROP_LINES),
             drop_counters: named(DROP_COUNTERS),
         }
     }
@@ -122,11 +124,11 @@ const WRITE: &str = "
     SET units = excluded.units, charge = excluded.charge, deadline = excluded.deadline,
         lapsed = FALSE";
 
-/// Keys, nonces, numbers.
+/// Keys, nonces, numbers; now.
 const PUT_LINES: &str = "
-    INSERT INTO {merged} (key, nonce, seq)
-    SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[])
-    ON CONFLICT (key, nonce) DO UPDATE SET seq = excluded.seq";
+    INSERT INTO {merged} (key, nonce, seq, seen_at)
+    SELECT w.*, $4 FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS w
+    ON CONFLICT (key, nonce) DO UPDATE SET seq = excluded.seq, seen_at = excluded.seen_at";
 
 /// Whoever has locked a hold's row settles it: that is left to them, for to wait while counters are
 /// locked after holds is a deadlock. Since when; at most.
@@ -134,6 +136,13 @@ const DROP_MARKED: &str = "
     DELETE FROM {hold} WHERE (key, nonce, seq) IN (
         SELECT key, nonce, seq FROM {hold} WHERE lapsed AND deadline <= $1
         ORDER BY deadline LIMIT $2 FOR UPDATE SKIP LOCKED
+    )";
+
+/// Since when; at most. Whoever has locked one goes on with it.
+const DROP_LINES: &str = "
+    DELETE FROM {merged} WHERE (key, nonce) IN (
+        SELECT key, nonce FROM {merged} WHERE seen_at <= $1
+        ORDER BY seen_at LIMIT $2 FOR UPDATE SKIP LOCKED
     )";
 
 /// Keys, all of them locked; since when.

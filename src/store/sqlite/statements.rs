@@ -23,6 +23,7 @@ pub(super) struct Statements {
     pub(super) drop_marked: SqlStr,
     pub(super) drop_counter: SqlStr,
     pub(super) drop_lines: SqlStr,
+    pub(super) drop_lines_of: SqlStr,
 }
 
 impl Statements {
@@ -53,8 +54,9 @@ impl Statements {
             ),
             drop_hold: named("DELETE FROM {hold} WHERE key = $1 AND nonce = $2 AND seq = $3"),
             put_line: named(
-                "INSERT INTO {merged} (key, nonce, seq) VALUES ($1, $2, $3)
-                ON CONFLICT (key, nonce) DO UPDATE SET seq = excluded.seq",
+                "INSERT INTO {merged} (key, nonce, seq, seen_at) VALUES ($1, $2, $3, $4)
+                ON CONFLICT (key, nonce) DO UPDATE
+                SET seq = excluded.seq, seen_at = excluded.seen_at",
             ),
             closed: named(CLOSED),
             after: named(AFTER),
@@ -68,7 +70,12 @@ impl Statements {
                 "DELETE FROM {counter} WHERE key = $1 AND ends_at <= $2
                 AND NOT EXISTS (SELECT 1 FROM {hold} WHERE key = $1)",
             ),
-            drop_lines: named("DELETE FROM {merged} WHERE key = $1"),
+            drop_lines: named(
+                "DELETE FROM {merged} WHERE (key, nonce) IN (
+                    SELECT key, nonce FROM {merged} WHERE seen_at <= $1 ORDER BY seen_at LIMIT $2
+                )",
+            ),
+            drop_lines_of: named("DELETE FROM {merged} WHERE key = $1"),
         }
     }
 }

@@ -15,7 +15,6 @@ use crate::store::sql::draft::Rows;
 use crate::store::sql::error::{Cause, Failure};
 use crate::store::sql::job::{Job, answer_all, apply_all};
 use crate::store::sql::line::Worker;
-use crate::store::sql::sweep::{Cursor, sweep};
 
 /// How many verbs are written in one transaction at most: some milliseconds' worth.
 const TOGETHER: usize = 128;
@@ -46,20 +45,15 @@ impl Writer {
         transaction.commit().await
     }
 
-    pub(super) async fn sweep(&self, cursor: &Cursor, at_most: u32) -> sqlx::Result<u32> {
-        let mut transaction = self.begin().await?;
-        let rows = &mut self.rows(&mut transaction);
-        let deleted = sweep(rows, cursor, self.lease, at_most).await?;
-        transaction.commit().await?;
-        Ok(deleted)
-    }
-
     /// Locks the file: what is read afterwards stays so until it is written.
     pub(super) async fn begin(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
         self.pool.begin_with("BEGIN IMMEDIATE").await
     }
 
-    fn rows<'a>(&'a self, transaction: &'a mut Transaction<'static, Sqlite>) -> SqliteRows<'a> {
+    pub(super) fn rows<'a>(
+        &'a self,
+        transaction: &'a mut Transaction<'static, Sqlite>,
+    ) -> SqliteRows<'a> {
         SqliteRows {
             connection: transaction,
             statements: &self.statements,
