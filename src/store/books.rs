@@ -184,7 +184,8 @@ pub struct RemoteChange {
 ///
 /// - `renew` gives a live hold a new lease from now on, never a shorter one than it has. A lapsed,
 ///   settled or unknown one stays what it is.
-/// - `change` changes all counters or none, and each number of a line once.
+/// - `change` changes all counters or none, and each number of a line once; what a line has seen may
+///   be forgotten [`keep`](Lease::keep) after its last change.
 /// - What is used stops at [`MAX_COUNT`], and no more than that is held.
 /// - Counts that are read, also with a verdict, do not include what has lapsed and come back.
 /// - Every error says which operation failed and whether trying again may help, and never shows

@@ -38,7 +38,8 @@ struct Episode<'a, B> {
     seed: u64,
     counters: Vec<RemoteCounter>,
     asked: Vec<RemoteReserve>,
-    changes: Vec<RemoteChange>,
+    /// Those that may be sent again, and when they were first.
+    changes: Vec<(RemoteChange, Timestamp)>,
     /// The clock is not set back behind a sweep: what that deleted is forgotten.
     swept: Timestamp,
 }
@@ -160,13 +161,13 @@ impl<'a, B: RemoteBooks> Episode<'a, B> {
 
     async fn change(&mut self, step: u32) {
         let change = match self.changes.get(self.dice.below(20)) {
-            Some(again) => again.clone(),
+            Some((again, _)) => again.clone(),
             None => self.new_change(step),
         };
         let done = self.model.change(&change, self.clock.now());
         let said = self.books.change(&change).await;
         assert_eq!(said.is_ok(), done, "seed {} step {step}: {change:?}", self.seed);
-        self.changes.push(change);
+        self.changes.push((change, self.clock.now()));
     }
 
     fn new_change(&mut self, step: u32) -> RemoteChange {
@@ -179,6 +180,12 @@ impl<'a, B: RemoteBooks> Episode<'a, B> {
 
     async fn sweep(&mut self) {
         self.swept = self.clock.now();
+        // The lines of changes that were made so long ago are forgotten.
+        let before =
+            self.swept.as_millis() - i64::try_from(self.books.lease().keep.as_millis()).unwrap();
+        let is_old = |(_, sent): &(_, Timestamp)| sent.as_millis() <= before;
+        let forgotten = self.changes.iter().rposition(is_old).map_or(0, |last| last + 1);
+        self.changes.drain(..forgotten);
         self.model.sweep(self.clock.now());
         self.books.sweep(1_000_000).await.unwrap();
     }
