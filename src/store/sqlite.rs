@@ -33,8 +33,8 @@ use writer::{Writer, failure};
 
 /// Books in an SQLite file, which the processes of one machine can share.
 ///
-/// Counts outlive a restart: what was answered has been written and synced. In each process one
-/// connection writes. Calls that come while it is busy wait in line, in the order in which they
+/// Counts outlive a restart: what was answered has been written and synced. One connection writes,
+/// of each `SqliteBooks`: a process does best with one of them for a file. Calls that come while it is busy wait in line, in the order in which they
 /// came, and are written together in one transaction.
 ///
 /// [`migrate`](Self::migrate) makes the tables; nothing else does.

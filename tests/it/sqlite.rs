@@ -2,6 +2,7 @@
 
 mod faults;
 mod file;
+mod opened_at_once;
 mod sweep;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};

@@ -1,4 +1,4 @@
-//! The one connection of a process that writes to an SQLite file.
+//! The one connection of books that writes to an SQLite file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -68,17 +68,26 @@ pub(super) fn failure(error: sqlx::Error) -> Failure {
     Failure::new(error, cause)
 }
 
+/// Whether another has locked the file.
+pub(super) fn is_locked(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| matches!(code(error), Some(BUSY | LOCKED)))
+}
+
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+
 fn cause(error: &dyn DatabaseError) -> Cause {
     const ERROR: u32 = 1;
-    const BUSY: u32 = 5;
-    const LOCKED: u32 = 6;
     const INTERRUPT: u32 = 9;
     const PROTOCOL: u32 = 15;
-    // The last byte of a code says what it is, the others why.
-    let code = error.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff);
-    match code {
+    match code(error) {
         Some(BUSY | LOCKED | INTERRUPT | PROTOCOL) => Cause::Passing,
         Some(ERROR) if error.message().starts_with("no such table") => Cause::NoTables,
         _ => Cause::Lasting,
     }
+}
+
+/// The last byte of a code says what it is, the others why.
+fn code(error: &dyn DatabaseError) -> Option<u32> {
+    error.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff)
 }
