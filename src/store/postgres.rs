@@ -40,8 +40,8 @@ use sweeper::PostgresSweeper;
 ///
 /// To hold units of one counter takes one statement, to hold those of several a transaction. Calls of
 /// a process that hold units of the same counter at the same time are done together. Rows
-/// are locked in one order, counters by their keys and then holds, so that no two transactions
-/// wait for each other. The time is the server's.
+/// are locked in one order, counters by their keys and then holds, so that no transactions wait
+/// for each other in a cycle. The time is the server's.
 ///
 /// [`migrate`](Self::migrate) makes the tables; nothing else does.
 ///
@@ -71,6 +71,10 @@ pub struct PostgresBooks {
 /// number that nothing else is likely to lock.
 const MIGRATION: i64 = 0x746f_7765_7271_7461;
 
+/// Whether there is a table or an index of this name where it would be made.
+const IS_THERE: &str =
+    "SELECT to_regclass(quote_ident(current_schema()) || '.' || quote_ident($1)) IS NOT NULL";
+
 impl PostgresBooks {
     /// Books in the database at `url`: `postgres://user:password@host/database`, with the parameters
     /// that `libpq` knows.
@@ -79,6 +83,12 @@ impl PostgresBooks {
     }
 
     /// Books that use connections of `pool`.
+    ///
+    /// Transactions have settings of their own, but a call that takes one statement goes by the
+    /// connection's: `default_transaction_isolation` has to be `read committed`, or calls that meet
+    /// fail; and `statement_timeout` and `lock_timeout` are to be shorter than the
+    /// [timeout](PostgresBooksBuilder::timeout), or the server goes on with what nobody waits for.
+    /// `test_before_acquire(false)` saves a question before each call.
     pub fn from_pool(pool: PgPool) -> PostgresBooksBuilder {
         PostgresBooksBuilder::new(Source::Pool(pool))
     }
@@ -98,8 +108,13 @@ impl PostgresBooks {
             let into = AssertSqlSafe(format!("SET LOCAL search_path TO \"{schema}\""));
             connection.execute(sqlx::raw_sql(into)).await?;
         }
-        let definitions = self.tables.define(include_str!("sql/postgres.sql"));
-        connection.execute(sqlx::raw_sql(definitions)).await?;
+        for definition in self.tables.definitions(include_str!("sql/postgres.sql")) {
+            // Even with `IF NOT EXISTS`, an index that is there would be waited for by all that write.
+            let is_there = query_scalar::<_, bool>(IS_THERE).bind(definition.name);
+            if !is_there.fetch_one(&mut *connection).await? {
+                connection.execute(sqlx::raw_sql(definition.statement)).await?;
+            }
+        }
         lent.commit().await
     }
 

@@ -2,6 +2,7 @@
 
 mod faults;
 mod given_up;
+mod innocent;
 mod network;
 mod overtaken;
 mod server;

@@ -2,10 +2,11 @@
 //! one transaction, rather than wait for each other's locks.
 
 use std::collections::HashMap;
+use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::lent::Lent;
-use super::session::{Session, failure};
+use super::session::{Session, failure, was_too_slow};
 use crate::store::books::RemoteReserve;
 use crate::store::sql::draft::Key;
 use crate::store::sql::job::{Ask, answer_all};
@@ -107,14 +108,33 @@ impl Session {
         }
     }
 
-    /// Does calls in one transaction.
-    async fn reserve(&self, mut lent: Lent, asks: &mut [Call]) -> sqlx::Result<()> {
-        if let [ask] = &mut *asks {
-            if let Some(verdict) = self.reserve_one(&mut lent, ask.verb()).await? {
-                ask.set(verdict);
-                return Ok(());
-            }
+    /// Does calls, together if they are several. If together they wait too long for a lock that only
+    /// some of them need, the others are done all the same. Those that are answered are taken out.
+    async fn reserve(&self, mut lent: Lent, asks: &mut Vec<Call>) -> sqlx::Result<()> {
+        if let [ask] = asks.as_mut_slice() {
+            return self.reserve_alone(&mut lent, ask).await;
         }
-        self.write_with(&mut lent, &self.begin, asks).await
+        match self.write_with(&mut lent, &self.begins.together, asks).await {
+            Err(error) if was_too_slow(&error) => self.reserve_each(&mut lent, asks).await,
+            written => return written,
+        }
+        Ok(())
+    }
+
+    async fn reserve_alone(&self, lent: &mut Lent, ask: &mut Call) -> sqlx::Result<()> {
+        if let Some(verdict) = self.reserve_one(lent, ask.verb()).await? {
+            ask.set(verdict);
+            return Ok(());
+        }
+        self.write_with(lent, &self.begins.alone, slice::from_mut(ask)).await
+    }
+
+    async fn reserve_each(&self, lent: &mut Lent, asks: &mut Vec<Call>) {
+        asks.reverse();
+        while let Some(ask) = asks.last_mut() {
+            let begin = &self.begins.again;
+            let written = self.write_with(lent, begin, slice::from_mut(ask)).await;
+            answer_all(asks.pop().into_iter().collect(), written.map_err(failure));
+        }
     }
 }

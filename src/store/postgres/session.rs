@@ -25,8 +25,7 @@ pub(super) struct Session {
     pub(super) statements: Statements,
     pub(super) lease: Lease,
     pub(super) clock: Option<Box<dyn Clock>>,
-    /// Begins a transaction.
-    pub(super) begin: SqlStr,
+    pub(super) begins: Begins,
     /// How long a caller waits.
     pub(super) timeout: Duration,
 }
@@ -54,7 +53,7 @@ impl Session {
     pub(super) async fn write<J: Job + ?Sized>(&self, jobs: &mut [Box<J>]) -> sqlx::Result<()> {
         self.in_time(async {
             let mut lent = Lent::new(self.pool.acquire().await?);
-            self.write_with(&mut lent, &self.begin, jobs).await
+            self.write_with(&mut lent, &self.begins.alone, jobs).await
         })
         .await
     }
@@ -107,13 +106,32 @@ async fn write_all<J: Job + ?Sized>(
     Ok(Written::Something)
 }
 
+/// How transactions begin: of one job, of several, and of one that has waited with others in vain.
+/// Those have to leave time for what comes after them.
+#[derive(Debug)]
+pub(super) struct Begins {
+    pub(super) alone: SqlStr,
+    pub(super) together: SqlStr,
+    pub(super) again: SqlStr,
+}
+
+impl Begins {
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self {
+            alone: begin(timeout, server_timeout(timeout)),
+            together: begin(timeout, millis(timeout.checked_div(2).unwrap_or(timeout))),
+            again: begin(timeout, millis(timeout.checked_div(16).unwrap_or(timeout))),
+        }
+    }
+}
+
 /// Begins a transaction that the server gives up before `timeout` is over: so whoever asked does not
 /// give up earlier. It also ends if its process stands still in the middle of it, for it has locks.
-pub(super) fn begin(timeout: Duration) -> SqlStr {
+fn begin(timeout: Duration, lock_timeout: u128) -> SqlStr {
     let millis = server_timeout(timeout);
     AssertSqlSafe(format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {millis}; \
-         SET LOCAL lock_timeout = {millis}; \
+         SET LOCAL lock_timeout = {lock_timeout}; \
          SET LOCAL idle_in_transaction_session_timeout = {millis}"
     ))
     .into_sql_str()
@@ -121,7 +139,19 @@ pub(super) fn begin(timeout: Duration) -> SqlStr {
 
 /// What a statement may take, in milliseconds: three quarters of what its caller waits.
 pub(super) fn server_timeout(timeout: Duration) -> u128 {
-    timeout.saturating_mul(3).checked_div(4).unwrap_or(timeout).as_millis().clamp(1, 1_000_000_000)
+    millis(timeout.saturating_mul(3).checked_div(4).unwrap_or(timeout))
+}
+
+/// As the server's settings take it, where 0 would be for ever.
+fn millis(duration: Duration) -> u128 {
+    duration.as_millis().clamp(1, 1_000_000_000)
+}
+
+/// Whether the server gave up waiting for a lock, or for a statement to end.
+pub(super) fn was_too_slow(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    // lock_not_available, query_canceled
+    code.is_some_and(|code| matches!(&*code, "55P03" | "57014"))
 }
 
 /// An error of PostgreSQL, and whether it passes.

@@ -16,8 +16,8 @@ impl Sweeper for PostgresSweeper<'_> {
         let session = self.session;
         let marked = session.in_time(async {
             let mut lent = Lent::new(session.pool.acquire().await?);
-            lent.begin(session.begin.clone()).await?;
-            let rows = &mut session.rows(&mut lent, &session.begin);
+            lent.begin(session.begins.alone.clone()).await?;
+            let rows = &mut session.rows(&mut lent, &session.begins.alone);
             let next = mark(rows, self.cursor, session.lease, at_most).await;
             lent.end(next).await
         });
@@ -31,8 +31,8 @@ impl Sweeper for PostgresSweeper<'_> {
         let session = self.session;
         let deleted = session.in_time(async {
             let mut lent = Lent::new(session.pool.acquire().await?);
-            lent.begin(session.begin.clone()).await?;
-            let rows = &mut session.rows(&mut lent, &session.begin);
+            lent.begin(session.begins.alone.clone()).await?;
+            let rows = &mut session.rows(&mut lent, &session.begins.alone);
             let deleted = delete(rows, what, session.lease, at_most).await;
             lent.end(deleted).await
         });
