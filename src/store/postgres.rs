@@ -31,7 +31,6 @@ use crate::count::Count;
 use crate::error::StoreError;
 pub use builder::PostgresBooksBuilder;
 use builder::Source;
-use lent::Lent;
 use rush::Rush;
 use session::{OVER, Session, failure};
 use sweeper::PostgresSweeper;
@@ -100,7 +99,7 @@ impl PostgresBooks {
 
     async fn make_tables(&self) -> sqlx::Result<()> {
         let begin = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
-        let mut lent = Lent::new(self.session.pool.acquire().await?);
+        let mut lent = self.session.acquire().await?;
         lent.begin(begin.into_sql_str()).await?;
         let connection = lent.busy();
         query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION).execute(&mut *connection).await?;
@@ -132,7 +131,7 @@ impl PostgresBooks {
         let now = self.session.clock.as_ref().map(|clock| clock.now().as_millis());
         let select = query(self.session.statements.read.clone()).bind(now).bind(keys);
         let rows = self.session.in_time(async {
-            let mut lent = self.session.lend().await?;
+            let mut lent = self.session.acquire().await?;
             let rows = select.fetch_all(lent.busy()).await;
             lent.hear(rows)
         });
@@ -189,7 +188,7 @@ impl RemoteBooks for PostgresBooks {
             return Ok(clock.now());
         }
         let now = self.session.in_time(async {
-            let mut lent = self.session.lend().await?;
+            let mut lent = self.session.acquire().await?;
             let select = query_scalar(self.session.statements.time.clone());
             let now = select.fetch_one(lent.busy()).await;
             lent.hear(now)

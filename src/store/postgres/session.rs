@@ -36,7 +36,13 @@ pub(super) const OVER: &str = "no answer before the timeout";
 impl Session {
     /// A connection, which the pool has to have in time.
     pub(super) async fn lend(&self) -> sqlx::Result<Lent> {
-        self.in_time(async { Ok(Lent::new(self.pool.acquire().await?)) }).await
+        self.in_time(self.acquire()).await
+    }
+
+    /// A connection, however long the pool takes.
+    pub(super) async fn acquire(&self) -> sqlx::Result<Lent> {
+        // Boxed: to open one takes a future of several kilobytes.
+        Box::pin(self.pool.acquire()).await.map(Lent::new)
     }
 
     /// What `work` gives, if it does so while its caller waits. The server's time-outs are no help
@@ -52,7 +58,7 @@ impl Session {
     /// Does jobs in one transaction.
     pub(super) async fn write<J: Job + ?Sized>(&self, jobs: &mut [Box<J>]) -> sqlx::Result<()> {
         self.in_time(async {
-            let mut lent = Lent::new(self.pool.acquire().await?);
+            let mut lent = self.acquire().await?;
             self.write_with(&mut lent, &self.begins.alone, jobs).await
         })
         .await

@@ -1,6 +1,5 @@
 //! Sweeping a PostgreSQL database.
 
-use super::lent::Lent;
 use super::session::Session;
 use crate::store::sql::sweep::{Cursor, Rubbish, Sweeper, delete, mark};
 
@@ -15,7 +14,7 @@ impl Sweeper for PostgresSweeper<'_> {
     async fn mark(&self, at_most: u32) -> sqlx::Result<bool> {
         let session = self.session;
         let marked = session.in_time(async {
-            let mut lent = Lent::new(session.pool.acquire().await?);
+            let mut lent = session.acquire().await?;
             lent.begin(session.begins.alone.clone()).await?;
             let rows = &mut session.rows(&mut lent, &session.begins.alone);
             let next = mark(rows, self.cursor, session.lease, at_most).await;
@@ -30,7 +29,7 @@ impl Sweeper for PostgresSweeper<'_> {
     async fn delete(&self, what: Rubbish, at_most: u32) -> sqlx::Result<u32> {
         let session = self.session;
         let deleted = session.in_time(async {
-            let mut lent = Lent::new(session.pool.acquire().await?);
+            let mut lent = session.acquire().await?;
             lent.begin(session.begins.alone.clone()).await?;
             let rows = &mut session.rows(&mut lent, &session.begins.alone);
             let deleted = delete(rows, what, session.lease, at_most).await;
