@@ -156,6 +156,12 @@ pub struct RemoteChange {
     pub change: Change,
 }
 
+impl RemoteChange {
+    /// How long books remember at least what a line of changes has seen, after its last change: an
+    /// outage is to be over by then. A day.
+    pub const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+}
+
 /// Books outside of this process: the verbs of a database that counts and holds.
 ///
 /// [`Remote`](super::Remote) makes a [`Store`](super::Store) of them: it adds time-outs, settling in
@@ -184,7 +190,8 @@ pub struct RemoteChange {
 ///
 /// - `renew` gives a live hold a new lease from now on, never a shorter one than it has. A lapsed,
 ///   settled or unknown one stays what it is.
-/// - `change` changes all counters or none, and each number of a line once.
+/// - `change` changes all counters or none, and each number of a line once; what a line has seen may
+///   be forgotten [a day](RemoteChange::REMEMBERED) after its last change.
 /// - What is used stops at [`MAX_COUNT`], and no more than that is held.
 /// - Counts that are read, also with a verdict, do not include what has lapsed and come back.
 /// - Every error says which operation failed and whether trying again may help, and never shows

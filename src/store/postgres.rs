@@ -7,12 +7,14 @@ mod rows;
 mod rush;
 mod session;
 mod statements;
+mod sweeper;
 
 use std::fmt;
 use std::sync::Arc;
 
 use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, Executor, query};
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr, query, query_scalar};
+use tokio::time::timeout;
 
 use super::books::{
     Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement,
@@ -21,7 +23,7 @@ use super::books::{
 use super::hold::HoldId;
 use super::sql::job::{Ask, answer_all, answered};
 use super::sql::read::Found;
-use super::sql::sweep::Cursor;
+use super::sql::sweep::{Cursor, sweep};
 use super::sql::tables::Tables;
 use super::sql::verbs::Verb;
 use crate::clock::Timestamp;
@@ -30,14 +32,15 @@ use crate::error::StoreError;
 pub use builder::PostgresBooksBuilder;
 use builder::Source;
 use rush::Rush;
-use session::{Session, failure};
+use session::{OVER, Session, failure};
+use sweeper::PostgresSweeper;
 
 /// Books in a PostgreSQL database, which many processes share.
 ///
 /// To hold units of one counter takes one statement, to hold those of several a transaction. Calls of
 /// a process that hold units of the same counter at the same time are done together. Rows
-/// are locked in one order, counters by their keys and then holds, so that no two transactions
-/// wait for each other. The time is the server's.
+/// are locked in one order, counters by their keys and then holds, so that no transactions wait
+/// for each other in a cycle. The time is the server's.
 ///
 /// [`migrate`](Self::migrate) makes the tables; nothing else does.
 ///
@@ -67,6 +70,10 @@ pub struct PostgresBooks {
 /// number that nothing else is likely to lock.
 const MIGRATION: i64 = 0x746f_7765_7271_7461;
 
+/// Whether there is a table or an index of this name where it would be made.
+const IS_THERE: &str =
+    "SELECT to_regclass(quote_ident(current_schema()) || '.' || quote_ident($1)) IS NOT NULL";
+
 impl PostgresBooks {
     /// Books in the database at `url`: `postgres://user:password@host/database`, with the parameters
     /// that `libpq` knows.
@@ -75,6 +82,12 @@ impl PostgresBooks {
     }
 
     /// Books that use connections of `pool`.
+    ///
+    /// Transactions have settings of their own, but a call that takes one statement goes by the
+    /// connection's: `default_transaction_isolation` has to be `read committed`, or calls that meet
+    /// fail; and `statement_timeout` and `lock_timeout` are to be shorter than the
+    /// [timeout](PostgresBooksBuilder::timeout), or the server goes on with what nobody waits for.
+    /// `test_before_acquire(false)` saves a question before each call.
     pub fn from_pool(pool: PgPool) -> PostgresBooksBuilder {
         PostgresBooksBuilder::new(Source::Pool(pool))
     }
@@ -86,18 +99,22 @@ impl PostgresBooks {
 
     async fn make_tables(&self) -> sqlx::Result<()> {
         let begin = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
-        let mut transaction = self.session.pool.begin_with(begin).await?;
-        query("SELECT pg_advisory_xact_lock($1)")
-            .bind(MIGRATION)
-            .execute(&mut *transaction)
-            .await?;
+        let mut lent = self.session.acquire().await?;
+        lent.begin(begin.into_sql_str()).await?;
+        let connection = lent.busy();
+        query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION).execute(&mut *connection).await?;
         if let Some(schema) = self.tables.schema() {
             let into = AssertSqlSafe(format!("SET LOCAL search_path TO \"{schema}\""));
-            transaction.execute(sqlx::raw_sql(into)).await?;
+            connection.execute(sqlx::raw_sql(into)).await?;
         }
-        let definitions = self.tables.define(include_str!("sql/postgres.sql"));
-        transaction.execute(sqlx::raw_sql(definitions)).await?;
-        transaction.commit().await
+        for definition in self.tables.definitions(include_str!("sql/postgres.sql")) {
+            // Even with `IF NOT EXISTS`, an index that is there would be waited for by all that write.
+            let is_there = query_scalar::<_, bool>(IS_THERE).bind(definition.name);
+            if !is_there.fetch_one(&mut *connection).await? {
+                connection.execute(sqlx::raw_sql(definition.statement)).await?;
+            }
+        }
+        lent.commit().await
     }
 
     /// Does a verb in a transaction of its own.
@@ -113,7 +130,12 @@ impl PostgresBooks {
         let keys: Vec<_> = counters.iter().map(RemoteCounter::key).collect();
         let now = self.session.clock.as_ref().map(|clock| clock.now().as_millis());
         let select = query(self.session.statements.read.clone()).bind(now).bind(keys);
-        Found::new(&self.session.fetch(select).await?)
+        let rows = self.session.in_time(async {
+            let mut lent = self.session.acquire().await?;
+            let rows = select.fetch_all(lent.busy()).await;
+            lent.hear(rows)
+        });
+        Found::new(&rows.await?)
     }
 }
 
@@ -140,7 +162,8 @@ impl RemoteBooks for PostgresBooks {
         if let Some(worker) = seat.line.push(Box::new(ask)) {
             tokio::spawn(self.session.clone().rush(worker, seat.beside()));
         }
-        answered::<RemoteReserve>(answer).await
+        let over = |_| Err(StoreError::transient(RemoteReserve::NAME, OVER));
+        timeout(self.session.timeout, answered::<RemoteReserve>(answer)).await.unwrap_or_else(over)
     }
 
     async fn settle(&self, batch: &[RemoteSettlement]) -> Result<Vec<HoldId>, StoreError> {
@@ -164,12 +187,18 @@ impl RemoteBooks for PostgresBooks {
         if let Some(clock) = &self.session.clock {
             return Ok(clock.now());
         }
-        let now = self.session.now().await;
-        now.map_err(|error| failure(error).of("tell the time"))
+        let now = self.session.in_time(async {
+            let mut lent = self.session.acquire().await?;
+            let select = query_scalar(self.session.statements.time.clone());
+            let now = select.fetch_one(lent.busy()).await;
+            lent.hear(now)
+        });
+        now.await.map(Timestamp::from_millis).map_err(|error| failure(error).of("tell the time"))
     }
 
     async fn sweep(&self, at_most: u32) -> Result<u32, StoreError> {
-        let swept = self.session.sweep(&self.cursor, at_most).await;
+        let sweeper = PostgresSweeper { session: &self.session, cursor: &self.cursor };
+        let swept = sweep(&sweeper, at_most).await;
         swept.map_err(|error| failure(error).of("sweep"))
     }
 }

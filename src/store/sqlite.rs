@@ -3,6 +3,7 @@
 mod builder;
 mod rows;
 mod statements;
+mod sweeper;
 mod writer;
 
 use std::fmt;
@@ -20,19 +21,20 @@ use super::hold::HoldId;
 use super::sql::job::{Ask, Job, answered};
 use super::sql::line::Line;
 use super::sql::read::Found;
-use super::sql::sweep::Cursor;
+use super::sql::sweep::{Cursor, sweep};
 use super::sql::verbs::Verb;
 use crate::clock::Timestamp;
 use crate::count::Count;
 use crate::error::StoreError;
 use builder::Source;
 pub use builder::SqliteBooksBuilder;
+use sweeper::SqliteSweeper;
 use writer::{Writer, failure};
 
 /// Books in an SQLite file, which the processes of one machine can share.
 ///
-/// Counts outlive a restart: what was answered has been written and synced. In each process one
-/// connection writes. Calls that come while it is busy wait in line, in the order in which they
+/// Counts outlive a restart: what was answered has been written and synced. One connection writes,
+/// of each `SqliteBooks`: a process does best with one of them for a file. Calls that come while it is busy wait in line, in the order in which they
 /// came, and are written together in one transaction.
 ///
 /// [`migrate`](Self::migrate) makes the tables; nothing else does.
@@ -140,7 +142,8 @@ impl RemoteBooks for SqliteBooks {
     }
 
     async fn sweep(&self, at_most: u32) -> Result<u32, StoreError> {
-        let swept = self.writer.sweep(&self.cursor, at_most).await;
+        let sweeper = SqliteSweeper { writer: &self.writer, cursor: &self.cursor };
+        let swept = sweep(&sweeper, at_most).await;
         swept.map_err(|error| failure(error).of("sweep"))
     }
 }

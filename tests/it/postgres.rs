@@ -2,6 +2,11 @@
 
 mod contract;
 mod faults;
+mod given_up;
+mod innocent;
+mod network;
+mod overtaken;
+mod sweep;
 mod tables;
 
 use tower_quota::ManualClock;

@@ -3,6 +3,7 @@
 mod contract;
 mod faults;
 mod file;
+mod opened_at_once;
 mod sweep;
 
 use tower_quota::ManualClock;

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 
 use super::PostgresBooks;
-use super::session::{Session, begin, failure, server_timeout};
+use super::session::{Begins, Session, failure, server_timeout};
 use super::statements::Statements;
 use crate::clock::Clock;
 use crate::error::StoreError;
@@ -79,8 +79,9 @@ impl PostgresBooksBuilder {
         self
     }
 
-    /// How long callers wait for an answer; 1 second by default. The server gives a statement up
-    /// when three quarters of that are over.
+    /// How long callers wait for an answer, for a connection too; 1 second by default. A connection
+    /// that does not answer in time is closed. The server gives a statement up when three quarters
+    /// of that are over.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -110,8 +111,8 @@ impl PostgresBooksBuilder {
                 statements: Statements::new(&tables),
                 lease: self.lease,
                 clock: self.clock,
+                begins: Begins::new(self.timeout),
                 timeout: self.timeout,
-                begin: begin(self.timeout),
             }),
             rush: Arc::default(),
             tables,

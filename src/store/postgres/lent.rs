@@ -1,35 +1,75 @@
-//! A connection of the pool, while it is in use.
+//! A connection of a pool, for as long as it is used.
 
-use sqlx::Postgres;
+use std::fmt;
+
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgPool;
+use sqlx::postgres::PgConnection;
+use sqlx::{Executor, Postgres, SqlStr};
 
-/// A connection that goes back to the pool when its work has come to an end.
-///
-/// If the work is given up before, the connection is closed, for it may be stuck: the pool would
-/// wait for its answer, and until then open no other in its place.
-#[derive(Debug)]
-pub(super) struct Lent(Option<PoolConnection<Postgres>>);
+/// A connection that the pool has lent. If it is left in the middle of something, because whoever
+/// used it was dropped or had no more time, it is closed: the server might still be in a transaction,
+/// and so would whoever got it next.
+pub(super) struct Lent {
+    connection: PoolConnection<Postgres>,
+    /// Whether the server has answered all that it was asked, and is in no transaction.
+    is_at_rest: bool,
+}
 
 impl Lent {
-    pub(super) async fn from(pool: &PgPool) -> sqlx::Result<Self> {
-        Ok(Self(Some(pool.acquire().await?)))
+    pub(super) fn new(connection: PoolConnection<Postgres>) -> Self {
+        Self { connection, is_at_rest: true }
     }
 
-    pub(super) fn connection(&mut self) -> sqlx::Result<&mut PoolConnection<Postgres>> {
-        self.0.as_mut().ok_or(sqlx::Error::PoolClosed)
+    /// The connection, which is in the middle of something from now on.
+    pub(super) fn busy(&mut self) -> &mut PgConnection {
+        self.is_at_rest = false;
+        &mut self.connection
     }
 
-    /// Gives it back. Nobody waits for an answer on it any more.
-    pub(super) fn give_back(mut self) {
-        drop(self.0.take());
+    /// Begins a transaction.
+    pub(super) async fn begin(&mut self, begin: SqlStr) -> sqlx::Result<()> {
+        self.busy().execute(sqlx::raw_sql(begin)).await.map(drop)
+    }
+
+    pub(super) async fn commit(&mut self) -> sqlx::Result<()> {
+        self.busy().execute("COMMIT").await?;
+        self.is_at_rest = true;
+        Ok(())
+    }
+
+    pub(super) async fn roll_back(&mut self) -> sqlx::Result<()> {
+        self.busy().execute("ROLLBACK").await?;
+        self.is_at_rest = true;
+        Ok(())
+    }
+
+    /// Commits what was done; rolls back what failed.
+    pub(super) async fn end<T>(&mut self, done: sqlx::Result<T>) -> sqlx::Result<T> {
+        match done {
+            Ok(_) => self.commit().await?,
+            // If that fails too, the connection is closed.
+            Err(_) => drop(self.roll_back().await),
+        }
+        done
+    }
+
+    /// What the server said to a statement that was a transaction of its own.
+    pub(super) fn hear<T>(&mut self, answer: sqlx::Result<T>) -> sqlx::Result<T> {
+        self.is_at_rest = matches!(answer, Ok(_) | Err(sqlx::Error::Database(_)));
+        answer
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            drop(connection.detach());
+        if !self.is_at_rest {
+            self.connection.close_on_drop();
         }
+    }
+}
+
+impl fmt::Debug for Lent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lent").field("is_at_rest", &self.is_at_rest).finish_non_exhaustive()
     }
 }

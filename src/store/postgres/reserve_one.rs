@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::error::DatabaseError;
 use sqlx::query;
 
+use super::lent::Lent;
 use super::session::Session;
 use crate::clock::Timestamp;
 use crate::count::Counts;
@@ -14,18 +15,19 @@ use crate::store::sql::rows::{to_bits, to_count};
 
 impl Session {
     /// Holds units of one counter that is there, has room and has nothing due. Otherwise, or if the
-    /// hold is there already, it does nothing and gives nothing.
+    /// hold is there already, it does nothing and gives nothing; nor if the clock is not the server's,
+    /// for no other can be read between the lock and the rest of a statement.
     pub(super) async fn reserve_one(
         &self,
+        lent: &mut Lent,
         request: &RemoteReserve,
     ) -> sqlx::Result<Option<RemoteVerdict>> {
-        let [charge] = &*request.charges else {
+        let ([charge], None) = (&*request.charges, &self.clock) else {
             return Ok(None);
         };
         let window = charge.counter.window;
         let reserve = query(self.statements.reserve_one.clone())
             .bind(charge.counter.key())
-            .bind(self.clock.as_ref().map(|clock| clock.now().as_millis()))
             .bind(to_count(request.units))
             .bind(millis(self.lease.length))
             .bind(to_count(MAX_COUNT))
@@ -36,12 +38,15 @@ impl Session {
             .bind(to_bits(request.id.nonce))
             .bind(to_bits(request.id.sequence))
             .bind(request.lapse == Lapse::Charge);
-        let rows = match self.fetch(reserve).await {
-            Ok(rows) => rows,
+        // All rows, though there is at most one: with the last of them it is committed.
+        let rows = reserve.fetch_all(lent.busy()).await;
+        let rows = match lent.hear(rows) {
             Err(error) if calls_for_the_long_way(&error) => return Ok(None),
-            Err(error) => return Err(error),
+            rows => rows?,
         };
-        let Some(row) = rows.first() else { return Ok(None) };
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
         let now = instant(row, "now")?.unwrap_or(Timestamp::MAX);
         let held = Held::Granted(Counts::from_slice(&[counter(row)?.count(window)]));
         Ok(Some(RemoteVerdict { held, now }))

@@ -10,7 +10,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::store::books::Lapse;
 use crate::store::hold::HoldId;
 use crate::store::sql::decode::{counter, due, hold, instant, key};
-use crate::store::sql::draft::{Draft, Key, MARKED, Rows};
+use crate::store::sql::draft::{Draft, Key, Rows};
 use crate::store::sql::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
 use crate::store::sql::sweep::SweptRows;
 
@@ -24,6 +24,8 @@ pub(super) struct PostgresRows<'a> {
     pub(super) clock: Option<&'a dyn Clock>,
     /// The server's clock, read after the last lock.
     pub(super) locked_at: Option<Timestamp>,
+    /// The counters that this transaction has made.
+    pub(super) made: Vec<Key>,
 }
 
 impl PostgresRows<'_> {
@@ -40,7 +42,20 @@ impl PostgresRows<'_> {
         let again = sqlx::AssertSqlSafe(format!("ROLLBACK; {}", self.begin.as_str()));
         self.connection.execute(sqlx::raw_sql(again)).await?;
         let insert = query(self.statements.make.clone()).bind(keys).bind(ends);
-        insert.execute(&mut *self.connection).await?;
+        let made = insert.fetch_all(&mut *self.connection).await?;
+        self.made = made.iter().map(key).collect::<sqlx::Result<_>>()?;
+        Ok(())
+    }
+
+    /// Leaves no counter behind that was made for nothing.
+    async fn unmake(&mut self, draft: &Draft) -> sqlx::Result<()> {
+        let is_changed = |key: &Key| draft.counters.get(key).is_some_and(|page| page.changed);
+        let empty: Vec<&[u8]> =
+            self.made.iter().filter(|key| !is_changed(key)).map(|key| &**key).collect();
+        if !empty.is_empty() {
+            let delete = query(self.statements.unmake.clone()).bind(empty);
+            delete.execute(&mut *self.connection).await?;
+        }
         Ok(())
     }
 }
@@ -74,9 +89,14 @@ impl Rows for PostgresRows<'_> {
         Ok(Timestamp::from_millis(select.fetch_one(&mut *self.connection).await?))
     }
 
-    async fn mark(&mut self, key: &Key, now: Timestamp) -> sqlx::Result<Vec<HoldRow>> {
+    async fn mark(
+        &mut self,
+        key: &Key,
+        now: Timestamp,
+        at_most: i64,
+    ) -> sqlx::Result<Vec<HoldRow>> {
         let update =
-            query(self.statements.mark.clone()).bind(&**key).bind(now.as_millis()).bind(MARKED);
+            query(self.statements.mark.clone()).bind(&**key).bind(now.as_millis()).bind(at_most);
         update.fetch_all(&mut *self.connection).await?.iter().map(hold).collect()
     }
 
@@ -129,10 +149,11 @@ impl Rows for PostgresRows<'_> {
             let put = query(self.statements.put_lines.clone())
                 .bind(column(&lines, |((key, _), _)| &**key))
                 .bind(column(&lines, |((_, nonce), _)| to_bits(*nonce)))
-                .bind(column(&lines, |(_, sequence)| to_bits(*sequence)));
+                .bind(column(&lines, |(_, sequence)| to_bits(*sequence)))
+                .bind(draft.now.as_millis());
             put.execute(&mut *self.connection).await?;
         }
-        Ok(())
+        self.unmake(draft).await
     }
 }
 
@@ -155,6 +176,14 @@ impl SweptRows for PostgresRows<'_> {
 
     async fn drop_marked(&mut self, before: Timestamp, at_most: u32) -> sqlx::Result<u32> {
         let delete = query(self.statements.drop_marked.clone())
+            .bind(before.as_millis())
+            .bind(i64::from(at_most));
+        let deleted = delete.execute(&mut *self.connection).await?.rows_affected();
+        Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
+    }
+
+    async fn drop_lines(&mut self, before: Timestamp, at_most: u32) -> sqlx::Result<u32> {
+        let delete = query(self.statements.drop_lines.clone())
             .bind(before.as_millis())
             .bind(i64::from(at_most));
         let deleted = delete.execute(&mut *self.connection).await?.rows_affected();

@@ -2,15 +2,14 @@
 //! one transaction, rather than wait for each other's locks.
 
 use std::collections::HashMap;
-use std::io;
+use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::time::timeout;
-
-use super::session::{Session, failure};
+use super::lent::Lent;
+use super::session::{Session, failure, was_too_slow};
 use crate::store::books::RemoteReserve;
 use crate::store::sql::draft::Key;
-use crate::store::sql::job::{Ask, Job, answer_all};
+use crate::store::sql::job::{Ask, answer_all};
 use crate::store::sql::line::Worker;
 
 /// How many calls are done in one transaction.
@@ -95,30 +94,47 @@ impl Session {
         mut worker: Worker<Ask<RemoteReserve>>,
         _seat: Option<Seat>,
     ) {
-        while let Some(asks) = worker.next(TOGETHER) {
-            match <[_; 1]>::try_from(asks) {
-                Ok([ask]) => self.reserve_alone(ask).await,
-                Err(asks) => self.reserve_together(asks).await,
-            }
+        loop {
+            // The connection first: who comes while it is waited for is done together with the rest.
+            let lent = self.lend().await.map_err(failure);
+            let Some(mut asks) = worker.next(TOGETHER) else {
+                return;
+            };
+            let done = match lent {
+                Ok(lent) => self.in_time(self.reserve(lent, &mut asks)).await.map_err(failure),
+                Err(failure) => Err(failure),
+            };
+            answer_all(asks, done);
         }
     }
 
-    async fn reserve_alone(&self, ask: Call) {
-        match self.in_time(self.reserve_one(ask.verb())).await.map_err(failure) {
-            Ok(Some(verdict)) => ask.answer(Ok(verdict)),
-            Ok(None) => self.reserve_together(vec![ask]).await,
-            Err(failure) => ask.failed(&failure),
+    /// Does calls, together if they are several. If together they wait too long for a lock that only
+    /// some of them need, the others are done all the same. Those that are answered are taken out.
+    async fn reserve(&self, mut lent: Lent, asks: &mut Vec<Call>) -> sqlx::Result<()> {
+        if let [ask] = asks.as_mut_slice() {
+            return self.reserve_alone(&mut lent, ask).await;
         }
+        match self.write_with(&mut lent, &self.begins.together, asks).await {
+            Err(error) if was_too_slow(&error) => self.reserve_each(&mut lent, asks).await,
+            written => return written,
+        }
+        Ok(())
     }
 
-    async fn reserve_together(&self, mut asks: Vec<Call>) {
-        let written = self.in_time(self.write(&mut asks)).await.map_err(failure);
-        answer_all(asks, written);
+    async fn reserve_alone(&self, lent: &mut Lent, ask: &mut Call) -> sqlx::Result<()> {
+        if let Some(verdict) = self.reserve_one(lent, ask.verb()).await? {
+            ask.set(verdict);
+            return Ok(());
+        }
+        self.write_with(lent, &self.begins.alone, slice::from_mut(ask)).await
     }
 
-    /// Gives work up after as long as its callers wait: whoever comes next stands in line behind it.
-    async fn in_time<T>(&self, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-        let too_long = |_| Err(io::Error::from(io::ErrorKind::TimedOut).into());
-        timeout(self.timeout, work).await.unwrap_or_else(too_long)
+    async fn reserve_each(&self, lent: &mut Lent, asks: &mut Vec<Call>) {
+        asks.reverse();
+        while let Some(ask) = asks.last_mut() {
+            let begin = &self.begins.again;
+            let written = self.write_with(lent, begin, slice::from_mut(ask)).await;
+            answer_all(asks.pop().into_iter().collect(), written.map_err(failure));
+        }
     }
 }

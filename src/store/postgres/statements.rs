@@ -15,6 +15,7 @@ pub(super) struct Statements {
     pub(super) read: SqlStr,
     pub(super) reserve_one: SqlStr,
     pub(super) make: SqlStr,
+    pub(super) unmake: SqlStr,
     pub(super) lock: SqlStr,
     pub(super) mark: SqlStr,
     pub(super) due: SqlStr,
@@ -25,6 +26,7 @@ pub(super) struct Statements {
     pub(super) closed: SqlStr,
     pub(super) after: SqlStr,
     pub(super) drop_marked: SqlStr,
+    pub(super) drop_lines: SqlStr,
     pub(super) drop_counters: SqlStr,
 }
 
@@ -37,6 +39,7 @@ impl Statements {
             read: named(&format!("{} key = ANY ($2)", READ.replace("{now}", now))),
             reserve_one: named(RESERVE_ONE),
             make: named(MAKE),
+            unmake: named("DELETE FROM {counter} WHERE key = ANY ($1)"),
             lock: named(LOCK),
             mark: named(MARK),
             due: named(DUE),
@@ -47,6 +50,7 @@ impl Statements {
             closed: named(CLOSED),
             after: named(AFTER),
             drop_marked: named(DROP_MARKED),
+            drop_lines: named(DROP_LINES),
             drop_counters: named(DROP_COUNTERS),
         }
     }
@@ -54,24 +58,23 @@ impl Statements {
 
 /// Holds units of a counter that is there, has room, and has nothing due: the counter's lock first,
 /// then the clock, then the hold. If any of that is not so, nothing is written and no row comes back.
-/// The clock may be told: null means the server's.
 const RESERVE_ONE: &str = "
     WITH locked AS MATERIALIZED (
         SELECT key, used, held, lapse_at FROM {counter} WHERE key = $1 FOR UPDATE
     ), timed AS MATERIALIZED (
-        SELECT locked.*, coalesce($2::bigint, {clock}) AS now FROM locked
+        SELECT locked.*, {clock} AS now FROM locked
     ), granted AS (
         UPDATE {counter} c
-        SET held = t.held + $3::bigint, lapse_at = least(t.lapse_at, t.now + $4::bigint)
+        SET held = t.held + $2::bigint, lapse_at = least(t.lapse_at, t.now + $3::bigint)
         FROM timed t
         WHERE c.key = t.key AND (t.lapse_at IS NULL OR t.lapse_at > t.now)
-            AND t.held + $3 <= $5::bigint
-            AND ($6::bigint IS NULL OR greatest(t.used, 0) + t.held + $3 <= $6)
-            AND t.now <= $7::bigint AND t.now >= $7 - $8::bigint AND t.now < $9::bigint
+            AND t.held + $2 <= $4::bigint
+            AND ($5::bigint IS NULL OR greatest(t.used, 0) + t.held + $2 <= $5)
+            AND t.now <= $6::bigint AND t.now >= $6 - $7::bigint AND t.now < $8::bigint
         RETURNING c.key, c.used, c.held, c.lapse_at, t.now
     ), kept AS (
         INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, lapsed)
-        SELECT key, $10::bigint, $11::bigint, $3, $12::boolean, now + $4, FALSE FROM granted
+        SELECT key, $9::bigint, $10::bigint, $2, $11::boolean, now + $3, FALSE FROM granted
     )
     SELECT used, held, lapse_at, now FROM granted";
 
@@ -80,7 +83,7 @@ const MAKE: &str = "
     INSERT INTO {counter} (key, used, held, ends_at)
     SELECT w.key, 0, 0, w.ends_at FROM unnest($1::bytea[], $2::bigint[]) AS w (key, ends_at)
     ORDER BY w.key
-    ON CONFLICT (key) DO NOTHING";
+    ON CONFLICT (key) DO NOTHING RETURNING key";
 
 /// Locks counters in the order of their keys. The clock is read after each lock: the last reading is
 /// from after all of them.
@@ -117,21 +120,34 @@ const WRITE: &str = "
     SELECT w.*, FALSE FROM unnest(
         $8::bytea[], $9::bigint[], $10::bigint[], $11::bigint[], $12::boolean[], $13::bigint[]
     ) AS w
-    ON CONFLICT (key, nonce, seq) DO UPDATE SET deadline = excluded.deadline";
+    ON CONFLICT (key, nonce, seq) DO UPDATE
+    SET units = excluded.units, charge = excluded.charge, deadline = excluded.deadline,
+        lapsed = FALSE";
 
-/// Keys, nonces, numbers.
+/// Keys, nonces, numbers; now.
 const PUT_LINES: &str = "
-    INSERT INTO {merged} (key, nonce, seq)
-    SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[])
-    ON CONFLICT (key, nonce) DO UPDATE SET seq = excluded.seq";
+    INSERT INTO {merged} (key, nonce, seq, seen_at)
+    SELECT w.*, $4 FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS w
+    ON CONFLICT (key, nonce) DO UPDATE SET seq = excluded.seq, seen_at = excluded.seen_at";
 
 /// Whoever has locked a hold's row settles it: that is left to them, for to wait while counters are
-/// locked after holds is a deadlock. Since when; at most.
+/// locked after holds is a deadlock. Materialized, for else the server may look again for every row,
+/// and delete more. Since when; at most.
 const DROP_MARKED: &str = "
-    DELETE FROM {hold} WHERE (key, nonce, seq) IN (
+    WITH old AS MATERIALIZED (
         SELECT key, nonce, seq FROM {hold} WHERE lapsed AND deadline <= $1
         ORDER BY deadline LIMIT $2 FOR UPDATE SKIP LOCKED
-    )";
+    )
+    DELETE FROM {hold} h USING old
+    WHERE h.key = old.key AND h.nonce = old.nonce AND h.seq = old.seq";
+
+/// The same. Whoever has locked one goes on with it.
+const DROP_LINES: &str = "
+    WITH old AS MATERIALIZED (
+        SELECT key, nonce FROM {merged} WHERE seen_at <= $1
+        ORDER BY seen_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM {merged} m USING old WHERE m.key = old.key AND m.nonce = old.nonce";
 
 /// Keys, all of them locked; since when.
 const DROP_COUNTERS: &str = "

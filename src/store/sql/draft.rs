@@ -9,15 +9,15 @@ use crate::clock::Timestamp;
 use crate::store::books::{Lease, RemoteCounter};
 use crate::store::hold::HoldId;
 
-/// How many holds whose lease has ended are marked in one transaction, for each counter. The others
-/// are summed up.
-pub(crate) const MARKED: i64 = 1_000;
+/// How many holds whose lease has ended are marked in one transaction, for each counter, unless it is
+/// a sweep's. The others are summed up.
+const MARKED: i64 = 1_000;
 
 /// The key of a counter.
 pub(crate) type Key = Arc<[u8]>;
 
 /// What a transaction is going to need.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Wanted {
     /// In the order in which they are locked. With the end of its window where the counter is made
     /// if it is not there.
@@ -25,6 +25,15 @@ pub(crate) struct Wanted {
     pub(crate) holds: Vec<(Key, HoldId)>,
     /// The lines of changes, by their nonces.
     pub(crate) lines: Vec<(Key, u64)>,
+    /// How many due holds of each counter are marked at most.
+    pub(crate) marked: i64,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        let (holds, lines) = (Vec::new(), Vec::new());
+        Self { counters: BTreeMap::new(), holds, lines, marked: MARKED }
+    }
 }
 
 impl Wanted {
@@ -54,11 +63,12 @@ pub(crate) trait Rows: Send {
     /// The books' clock.
     fn now(&mut self) -> impl Future<Output = sqlx::Result<Timestamp>> + Send;
 
-    /// Marks the first [`MARKED`] of the holds of a counter that are due, and gives them.
+    /// Marks the first of the holds of a counter that are due, and gives them.
     fn mark(
         &mut self,
         key: &Key,
         now: Timestamp,
+        at_most: i64,
     ) -> impl Future<Output = sqlx::Result<Vec<HoldRow>>> + Send;
 
     /// What is due of a counter, and when the first lease of its unmarked holds ends.
@@ -135,7 +145,7 @@ impl Draft {
         for (key, row) in stored {
             if let Some(page) = counters.get_mut(&key) {
                 page.row = row;
-                page.lapse(rows, &key, now).await?;
+                page.lapse(rows, &key, now, wanted.marked).await?;
             }
         }
         let page = |row: HoldRow| HoldPage { stored: Some(row.clone()), row: Some(row) };
@@ -180,11 +190,17 @@ impl Draft {
 impl CounterPage {
     /// Marks holds whose lease has ended: not more than a transaction should, for that makes no
     /// difference to what is counted.
-    async fn lapse(&mut self, rows: &mut impl Rows, key: &Key, now: Timestamp) -> sqlx::Result<()> {
+    async fn lapse(
+        &mut self,
+        rows: &mut impl Rows,
+        key: &Key,
+        now: Timestamp,
+        at_most: i64,
+    ) -> sqlx::Result<()> {
         if !self.row.may_be_due(now) {
             return Ok(());
         }
-        for hold in rows.mark(key, now).await? {
+        for hold in rows.mark(key, now, at_most).await? {
             self.row.mark(&hold);
         }
         (self.row.due, self.row.lapse_at) = rows.due(key, now).await?;

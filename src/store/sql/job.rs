@@ -48,10 +48,10 @@ impl<V: Verb> Ask<V> {
         &self.verb
     }
 
-    /// Answers.
+    /// Sets the answer to give when all is written.
     #[cfg(feature = "postgres")]
-    pub(crate) fn answer(self, answer: Result<V::Answer, StoreError>) {
-        drop(self.reply.send(answer));
+    pub(crate) fn set(&mut self, answer: V::Answer) {
+        self.answer = Some(Ok(answer));
     }
 }
 

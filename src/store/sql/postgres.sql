@@ -58,5 +58,10 @@ CREATE TABLE IF NOT EXISTS quota_merged (
     key bytea NOT NULL,
     nonce bigint NOT NULL,
     seq bigint NOT NULL,
+    -- When it was made.
+    seen_at bigint NOT NULL,
     PRIMARY KEY (key, nonce)
 );
+
+-- For the sweep: which lines have ended long ago.
+CREATE INDEX IF NOT EXISTS quota_merged_seen_at ON quota_merged (seen_at);

@@ -52,14 +52,14 @@ impl CounterRow {
     }
 
     /// What is used, with what is due.
-    fn used(&self) -> i64 {
+    fn used_with_due(&self) -> i64 {
         self.used.saturating_add(self.due.charged).clamp(0, MAX)
     }
 
     pub(crate) fn count(&self, window: Span) -> Count {
         let due = self.due.back.saturating_add(self.due.charged);
         let held = self.held.saturating_sub(due).max(0);
-        Count { used: self.used().unsigned_abs(), held: held.unsigned_abs(), window }
+        Count { used: self.used_with_due().unsigned_abs(), held: held.unsigned_abs(), window }
     }
 
     /// Sets what is used, with what is due.
@@ -93,7 +93,7 @@ impl CounterRow {
             _ => 0,
         };
         let spent = to_i64(spent.units(hold.units.unsigned_abs()));
-        let used = self.used().saturating_add(spent).saturating_sub(charged);
+        let used = self.used_with_due().saturating_add(spent).saturating_sub(charged);
         self.set_used(used.max(0).unsigned_abs());
     }
 

@@ -47,5 +47,10 @@ CREATE TABLE IF NOT EXISTS quota_merged (
     key BLOB NOT NULL,
     nonce INTEGER NOT NULL,
     seq INTEGER NOT NULL,
+    -- When it was made.
+    seen_at INTEGER NOT NULL,
     PRIMARY KEY (key, nonce)
 ) STRICT, WITHOUT ROWID;
+
+-- For the sweep: which lines have ended long ago.
+CREATE INDEX IF NOT EXISTS quota_merged_seen_at ON quota_merged (seen_at);

@@ -34,10 +34,10 @@ pub(crate) const READ: &str = "
         ) ELSE 0 END AS charged
     FROM (SELECT {now} AS now) t LEFT JOIN {counter} c ON ";
 
-/// Finds counters whose windows are over and that nobody will miss. Since when; at most.
+/// Finds counters whose windows are over and that have no holds any more. Since when; at most.
 pub(crate) const CLOSED: &str = "
     SELECT key FROM {counter} c WHERE ends_at <= $1 AND NOT EXISTS (
-        SELECT 1 FROM {hold} h WHERE h.key = c.key AND h.deadline > $1
+        SELECT 1 FROM {hold} h WHERE h.key = c.key
     ) LIMIT $2";
 
 /// Looks through counters in the order of their keys. After which; at most.

@@ -1,16 +1,19 @@
 //! Deleting what nobody will miss.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::draft::{Draft, Key, Rows, Wanted};
 use crate::clock::Timestamp;
-use crate::store::books::Lease;
+use crate::store::books::{Lease, RemoteChange};
+
+/// How many rows a transaction of a sweep touches at most: what it locks, others wait for.
+const TOGETHER: u32 = 32;
 
 /// The rows that a sweep looks through and deletes.
 pub(crate) trait SweptRows: Rows {
-    /// Counters whose windows were over, and whose holds' leases had ended, by `before`.
+    /// Counters without holds whose windows were over by `before`.
     fn closed(
         &mut self,
         before: Timestamp,
@@ -31,8 +34,15 @@ pub(crate) trait SweptRows: Rows {
         at_most: u32,
     ) -> impl Future<Output = sqlx::Result<u32>> + Send;
 
-    /// Deletes those of the counters that have no holds and whose windows were over by `before`, and
-    /// says how many.
+    /// Deletes lines of changes whose last one was made by `before`, and says how many.
+    fn drop_lines(
+        &mut self,
+        before: Timestamp,
+        at_most: u32,
+    ) -> impl Future<Output = sqlx::Result<u32>> + Send;
+
+    /// Deletes those of the counters, which are locked, that have no holds and whose windows were
+    /// over by `before`, and says how many.
     fn drop_counters(
         &mut self,
         keys: &[Key],
@@ -49,48 +59,140 @@ impl Cursor {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, key: Key) {
+    /// To be called when what was marked up to there is committed.
+    pub(crate) fn set(&self, key: Key) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = key;
     }
 }
 
+/// What is swept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rubbish {
+    /// Lapsed holds, kept for long enough.
+    Holds,
+    /// Counters of windows that have been over for long enough.
+    Counters,
+    /// Lines of changes that nobody goes on with.
+    Lines,
+}
+
+/// Does a part of a sweep in a transaction of its own.
+pub(crate) trait Sweeper: Sync {
+    /// Marks due holds of the next counters, as [`mark`] does.
+    fn mark(&self, at_most: u32) -> impl Future<Output = sqlx::Result<bool>> + Send;
+
+    /// Deletes, as [`delete`] does.
+    fn delete(&self, what: Rubbish, at_most: u32)
+    -> impl Future<Output = sqlx::Result<u32>> + Send;
+}
+
 /// Deletes at most so many records: holds that have been lapsed, and counters that have been closed
-/// for [`keep`](Lease::keep).
+/// for [`keep`](Lease::keep), and lines of changes that are not
+/// [remembered](RemoteChange::REMEMBERED) any longer.
 ///
 /// A hold whose process died is marked by whoever uses its counter next. Where nobody does, the
 /// sweep must: it looks through as many counters in each call, one after the other, which costs the
 /// other verbs no index.
-pub(crate) async fn sweep(
+pub(crate) async fn sweep(sweeper: &impl Sweeper, at_most: u32) -> sqlx::Result<u32> {
+    let mut looked = 0;
+    while let Some(some) = next(looked, at_most) {
+        if !sweeper.mark(some).await? {
+            break;
+        }
+        looked = looked.saturating_add(some);
+    }
+    let rest = |deleted: u32| at_most.saturating_sub(deleted);
+    // A share for each, so that none waits for the others to end.
+    let mut deleted = delete_all(sweeper, Rubbish::Lines, at_most.div_ceil(4)).await?;
+    let holds = rest(deleted).div_ceil(2);
+    deleted = deleted.saturating_add(delete_all(sweeper, Rubbish::Holds, holds).await?);
+    for what in [Rubbish::Counters, Rubbish::Holds, Rubbish::Lines] {
+        deleted = deleted.saturating_add(delete_all(sweeper, what, rest(deleted)).await?);
+    }
+    Ok(deleted)
+}
+
+/// How many come next, if any.
+fn next(done: u32, at_most: u32) -> Option<u32> {
+    Some(at_most.saturating_sub(done).min(TOGETHER)).filter(|some| *some > 0)
+}
+
+async fn delete_all(sweeper: &impl Sweeper, what: Rubbish, at_most: u32) -> sqlx::Result<u32> {
+    let mut deleted = 0;
+    while let Some(some) = next(deleted, at_most) {
+        let did = sweeper.delete(what, some).await?;
+        deleted = deleted.saturating_add(did);
+        if did < some {
+            break;
+        }
+    }
+    Ok(deleted)
+}
+
+/// Marks at most so many due holds of as many counters after the cursor. Gives where the cursor is
+/// to be afterwards; at the end of all counters, nowhere.
+pub(crate) async fn mark(
     rows: &mut impl SweptRows,
     cursor: &Cursor,
     lease: Lease,
     at_most: u32,
-) -> sqlx::Result<u32> {
+) -> sqlx::Result<Option<Key>> {
     let now = rows.now().await?;
-    let before = earlier(now, lease);
-    let closed = rows.closed(before, at_most).await?;
-    let seen = rows.after(&cursor.get(), at_most).await?;
-    let is_last = seen.len() < usize::try_from(at_most).unwrap_or(usize::MAX);
-    let next = seen.last().filter(|_| !is_last).map(|(key, _)| key.clone());
-    let due = |(key, lapse_at): (Key, Option<Timestamp>)| {
-        lapse_at.is_some_and(|at| at <= now).then_some(key)
+    let start = cursor.get();
+    let seen = rows.after(&start, at_most).await?;
+    let is_due = |lapse_at: &Option<Timestamp>| lapse_at.is_some_and(|at| at <= now);
+    let due = seen.iter().filter(|(_, lapse_at)| is_due(lapse_at));
+    let counters = due.map(|(key, _)| (key.clone(), None)).collect();
+    let mut wanted = Wanted { counters, ..Wanted::default() };
+    let Some(each) =
+        u32::try_from(wanted.counters.len()).ok().and_then(|due| at_most.checked_div(due))
+    else {
+        return Ok(end(&seen, at_most));
     };
-    let due = seen.into_iter().filter_map(due);
-    let counters: BTreeMap<_, _> =
-        closed.iter().cloned().chain(due).map(|key| (key, None)).collect();
+    wanted.marked = each.max(1).into();
     // Opening a draft marks what is due.
-    let draft = Draft::open(rows, &Wanted { counters, ..Wanted::default() }, lease).await?;
+    let draft = Draft::open(rows, &wanted, lease).await?;
     rows.write(&draft).await?;
-    let holds = rows.drop_marked(before, at_most).await?;
-    let rest = usize::try_from(at_most.saturating_sub(holds)).unwrap_or(usize::MAX);
-    let closed = closed.get(..rest).unwrap_or(&closed);
-    let counters = rows.drop_counters(closed, before).await?;
-    cursor.set(next.unwrap_or_default());
-    Ok(holds.saturating_add(counters))
+    // Where something is left to be marked, the next transaction goes on.
+    let is_left =
+        |key: &Key| draft.counters.get(key).is_some_and(|page| page.row.may_be_due(draft.now));
+    match seen.iter().position(|(key, _)| is_left(key)) {
+        Some(left) => {
+            let before = left.checked_sub(1).and_then(|before| seen.get(before));
+            Ok(Some(before.map_or(start, |(key, _)| key.clone())))
+        }
+        None => Ok(end(&seen, at_most)),
+    }
 }
 
-/// The instant that [`keep`](Lease::keep) is over since.
-fn earlier(now: Timestamp, lease: Lease) -> Timestamp {
-    let keep = i64::try_from(lease.keep.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millis(now.as_millis().saturating_sub(keep))
+/// The last key, unless it is the last of all.
+fn end(seen: &[(Key, Option<Timestamp>)], at_most: u32) -> Option<Key> {
+    let is_last = seen.len() < usize::try_from(at_most).unwrap_or(usize::MAX);
+    seen.last().filter(|_| !is_last).map(|(key, _)| key.clone())
+}
+
+/// Deletes at most so many records, and says how many.
+pub(crate) async fn delete(
+    rows: &mut impl SweptRows,
+    what: Rubbish,
+    lease: Lease,
+    at_most: u32,
+) -> sqlx::Result<u32> {
+    let now = rows.now().await?;
+    let before = earlier(now, lease.keep);
+    match what {
+        Rubbish::Holds => rows.drop_marked(before, at_most).await,
+        Rubbish::Lines => rows.drop_lines(earlier(now, RemoteChange::REMEMBERED), at_most).await,
+        Rubbish::Counters => {
+            let closed = rows.closed(before, at_most).await?;
+            let wanted = closed.iter().map(|key| (key.clone(), None)).collect();
+            rows.counters(&wanted).await?;
+            rows.drop_counters(&closed, before).await
+        }
+    }
+}
+
+fn earlier(now: Timestamp, time: Duration) -> Timestamp {
+    let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(now.as_millis().saturating_sub(millis))
 }

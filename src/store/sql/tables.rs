@@ -19,6 +19,14 @@ pub(crate) struct Tables {
     prefix: String,
 }
 
+/// A statement that makes a table or an index.
+#[cfg(feature = "postgres")]
+#[derive(Debug)]
+pub(crate) struct Definition {
+    pub(crate) name: String,
+    pub(crate) statement: SqlStr,
+}
+
 impl Tables {
     /// Checks the names.
     pub(crate) fn new(schema: Option<String>, prefix: String) -> Result<Self, StoreError> {
@@ -56,7 +64,21 @@ impl Tables {
         AssertSqlSafe(text).into_sql_str()
     }
 
+    /// The definitions in a file, one by one, each of which ends with a line.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn definitions(&self, definitions: &str) -> Vec<Definition> {
+        let definitions = definitions.replace(PREFIX, &self.prefix);
+        let definition = |statement: &str| {
+            let (_, named) = statement.split_once("IF NOT EXISTS ")?;
+            let name = named.split_whitespace().next()?.to_owned();
+            let statement = AssertSqlSafe(statement.to_owned()).into_sql_str();
+            Some(Definition { name, statement })
+        };
+        definitions.split(";\n").filter_map(definition).collect()
+    }
+
     /// Puts the prefix into a file of definitions.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn define(&self, definitions: &str) -> SqlStr {
         AssertSqlSafe(definitions.replace(PREFIX, &self.prefix)).into_sql_str()
     }

@@ -42,6 +42,11 @@ impl Verb for Vec<RemoteSettlement> {
     fn want(&self, wanted: &mut Wanted) {
         for settlement in self {
             for charge in &*settlement.counters {
+                if settlement.after.is_some() {
+                    // Whoever is still making it, with the hold, cannot be seen, but is waited for
+                    // by whoever makes it as well.
+                    wanted.counter(&charge.counter);
+                }
                 wanted.hold(&charge.counter, settlement.id);
             }
         }

@@ -8,10 +8,11 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use tokio::time::sleep;
 
 use super::SqliteBooks;
 use super::statements::Statements;
-use super::writer::{Writer, failure};
+use super::writer::{Writer, failure, is_locked};
 use crate::clock::{Clock, SystemClock};
 use crate::error::StoreError;
 use crate::store::books::Lease;
@@ -23,6 +24,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long opening a connection may take, apart from locks.
 const OPENING: Duration = Duration::from_secs(5);
+
+/// How long to wait until a locked file is tried again.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// How many calls can read at once.
 const READERS: u32 = 4;
@@ -130,7 +134,28 @@ async fn open(path: PathBuf, timeout: Duration) -> Result<(SqlitePool, SqlitePoo
             .acquire_timeout(timeout.saturating_add(OPENING))
     };
     let fail = |error| failure(error).of("connect");
-    let writer = pool(1).connect_with(options.clone()).await.map_err(fail)?;
-    let readers = pool(READERS).connect_with(options).await.map_err(fail)?;
+    let writer = connect(pool(1), &options, timeout).await.map_err(fail)?;
+    let readers = connect(pool(READERS), &options, timeout).await.map_err(fail)?;
     Ok((writer, readers))
+}
+
+/// Connects. Where several do so that switch a new file to its journal, SQLite does not wait by
+/// itself.
+async fn connect(
+    pool: SqlitePoolOptions,
+    options: &SqliteConnectOptions,
+    timeout: Duration,
+) -> sqlx::Result<SqlitePool> {
+    let over = sleep(timeout);
+    tokio::pin!(over);
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(error) if is_locked(&error) => tokio::select! {
+                biased;
+                () = &mut over => return Err(error),
+                () = sleep(PAUSE) => {}
+            },
+            connected => return connected,
+        }
+    }
 }

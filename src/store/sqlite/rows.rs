@@ -11,7 +11,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::store::books::Lapse;
 use crate::store::hold::HoldId;
 use crate::store::sql::decode::{counter, due, hold, instant, key};
-use crate::store::sql::draft::{Draft, Key, MARKED, Rows};
+use crate::store::sql::draft::{Draft, Key, Rows};
 use crate::store::sql::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
 use crate::store::sql::sweep::SweptRows;
 
@@ -46,11 +46,16 @@ impl Rows for SqliteRows<'_> {
         Ok(self.clock.now())
     }
 
-    async fn mark(&mut self, key: &Key, now: Timestamp) -> sqlx::Result<Vec<HoldRow>> {
+    async fn mark(
+        &mut self,
+        key: &Key,
+        now: Timestamp,
+        at_most: i64,
+    ) -> sqlx::Result<Vec<HoldRow>> {
         let update = query(self.statements.mark.clone())
             .bind(key.to_vec())
             .bind(now.as_millis())
-            .bind(MARKED);
+            .bind(at_most);
         update.fetch_all(&mut *self.connection).await?.iter().map(hold).collect()
     }
 
@@ -122,7 +127,8 @@ impl Rows for SqliteRows<'_> {
             let put = query(self.statements.put_line.clone())
                 .bind(key.to_vec())
                 .bind(to_bits(*nonce))
-                .bind(to_bits(sequence));
+                .bind(to_bits(sequence))
+                .bind(draft.now.as_millis());
             put.execute(&mut *self.connection).await?;
         }
         Ok(())
@@ -153,6 +159,13 @@ impl SweptRows for SqliteRows<'_> {
         Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
     }
 
+    async fn drop_lines(&mut self, before: Timestamp, at_most: u32) -> sqlx::Result<u32> {
+        let delete =
+            query(self.statements.drop_lines.clone()).bind(before.as_millis()).bind(at_most);
+        let deleted = delete.execute(&mut *self.connection).await?.rows_affected();
+        Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
+    }
+
     async fn drop_counters(&mut self, keys: &[Key], before: Timestamp) -> sqlx::Result<u32> {
         let mut deleted = 0_u32;
         for key in keys {
@@ -160,7 +173,7 @@ impl SweptRows for SqliteRows<'_> {
                 .bind(key.to_vec())
                 .bind(before.as_millis());
             if delete.execute(&mut *self.connection).await?.rows_affected() > 0 {
-                let lines = query(self.statements.drop_lines.clone()).bind(key.to_vec());
+                let lines = query(self.statements.drop_lines_of.clone()).bind(key.to_vec());
                 lines.execute(&mut *self.connection).await?;
                 deleted = deleted.saturating_add(1);
             }

@@ -23,6 +23,7 @@ pub(super) struct Statements {
     pub(super) drop_marked: SqlStr,
     pub(super) drop_counter: SqlStr,
     pub(super) drop_lines: SqlStr,
+    pub(super) drop_lines_of: SqlStr,
 }
 
 impl Statements {
@@ -47,12 +48,15 @@ impl Statements {
             put_hold: named(
                 "INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, lapsed)
                 VALUES ($1, $2, $3, $4, $5, $6, FALSE)
-                ON CONFLICT (key, nonce, seq) DO UPDATE SET deadline = excluded.deadline",
+                ON CONFLICT (key, nonce, seq) DO UPDATE
+                SET units = excluded.units, charge = excluded.charge, deadline = excluded.deadline,
+                    lapsed = FALSE",
             ),
             drop_hold: named("DELETE FROM {hold} WHERE key = $1 AND nonce = $2 AND seq = $3"),
             put_line: named(
-                "INSERT INTO {merged} (key, nonce, seq) VALUES ($1, $2, $3)
-                ON CONFLICT (key, nonce) DO UPDATE SET seq = excluded.seq",
+                "INSERT INTO {merged} (key, nonce, seq, seen_at) VALUES ($1, $2, $3, $4)
+                ON CONFLICT (key, nonce) DO UPDATE
+                SET seq = excluded.seq, seen_at = excluded.seen_at",
             ),
             closed: named(CLOSED),
             after: named(AFTER),
@@ -66,7 +70,12 @@ impl Statements {
                 "DELETE FROM {counter} WHERE key = $1 AND ends_at <= $2
                 AND NOT EXISTS (SELECT 1 FROM {hold} WHERE key = $1)",
             ),
-            drop_lines: named("DELETE FROM {merged} WHERE key = $1"),
+            drop_lines: named(
+                "DELETE FROM {merged} WHERE (key, nonce) IN (
+                    SELECT key, nonce FROM {merged} WHERE seen_at <= $1 ORDER BY seen_at LIMIT $2
+                )",
+            ),
+            drop_lines_of: named("DELETE FROM {merged} WHERE key = $1"),
         }
     }
 }

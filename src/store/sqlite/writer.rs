@@ -1,4 +1,4 @@
-//! The one connection of a process that writes to an SQLite file.
+//! The one connection of books that writes to an SQLite file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,6 @@ use crate::store::sql::draft::Rows;
 use crate::store::sql::error::{Cause, Failure};
 use crate::store::sql::job::{Job, answer_all, apply_all};
 use crate::store::sql::line::Worker;
-use crate::store::sql::sweep::{Cursor, sweep};
 
 /// How many verbs are written in one transaction at most: some milliseconds' worth.
 const TOGETHER: usize = 128;
@@ -46,20 +45,15 @@ impl Writer {
         transaction.commit().await
     }
 
-    pub(super) async fn sweep(&self, cursor: &Cursor, at_most: u32) -> sqlx::Result<u32> {
-        let mut transaction = self.begin().await?;
-        let rows = &mut self.rows(&mut transaction);
-        let deleted = sweep(rows, cursor, self.lease, at_most).await?;
-        transaction.commit().await?;
-        Ok(deleted)
-    }
-
     /// Locks the file: what is read afterwards stays so until it is written.
     pub(super) async fn begin(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
         self.pool.begin_with("BEGIN IMMEDIATE").await
     }
 
-    fn rows<'a>(&'a self, transaction: &'a mut Transaction<'static, Sqlite>) -> SqliteRows<'a> {
+    pub(super) fn rows<'a>(
+        &'a self,
+        transaction: &'a mut Transaction<'static, Sqlite>,
+    ) -> SqliteRows<'a> {
         SqliteRows {
             connection: transaction,
             statements: &self.statements,
@@ -74,17 +68,26 @@ pub(super) fn failure(error: sqlx::Error) -> Failure {
     Failure::new(error, cause)
 }
 
+/// Whether another has locked the file.
+pub(super) fn is_locked(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| matches!(code(error), Some(BUSY | LOCKED)))
+}
+
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+
 fn cause(error: &dyn DatabaseError) -> Cause {
     const ERROR: u32 = 1;
-    const BUSY: u32 = 5;
-    const LOCKED: u32 = 6;
     const INTERRUPT: u32 = 9;
     const PROTOCOL: u32 = 15;
-    // The last byte of a code says what it is, the others why.
-    let code = error.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff);
-    match code {
+    match code(error) {
         Some(BUSY | LOCKED | INTERRUPT | PROTOCOL) => Cause::Passing,
         Some(ERROR) if error.message().starts_with("no such table") => Cause::NoTables,
         _ => Cause::Lasting,
     }
+}
+
+/// The last byte of a code says what it is, the others why.
+fn code(error: &dyn DatabaseError) -> Option<u32> {
+    error.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff)
 }

@@ -8,7 +8,7 @@ use tower_quota::{Clock, Window};
 use super::{LEASE, books};
 use crate::support::Directory;
 use crate::support::counters::{SECOND, ask, counter};
-use crate::support::swept::check_sweep;
+use crate::support::swept::{check_a_full_counter_is_swept, check_nothing_starves, check_sweep};
 
 /// The rows of each table: counters, holds, lines of changes.
 async fn rows(directory: &Directory) -> (i64, i64, i64) {
@@ -65,4 +65,18 @@ async fn a_swept_window_is_not_begun_again() {
     assert!(error.is_transient());
     assert!(books.read(&minute).await.is_err());
     assert_eq!(rows(&directory).await, (0, 0, 0));
+}
+
+#[tokio::test]
+async fn nothing_starves() {
+    let directory = Directory::new();
+    let (books, clock) = books(&directory).await;
+    check_nothing_starves(&books, &clock).await;
+}
+
+#[tokio::test]
+async fn a_full_counter_is_swept() {
+    let directory = Directory::new();
+    let (books, clock) = books(&directory).await;
+    check_a_full_counter_is_swept(&books, &clock).await;
 }

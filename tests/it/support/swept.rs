@@ -1,9 +1,13 @@
 //! What a sweep of SQL books deletes.
 
-use tower_quota::store::RemoteBooks;
+use futures::future::join_all;
+use tower_quota::store::{Change, RemoteBooks, RemoteChange};
 use tower_quota::{Clock, ManualClock, Timestamp, Window};
 
 use super::counters::{SECOND, ask, counter};
+
+/// How many counters there are of either kind.
+const MANY: u64 = 40;
 
 /// Holds that nobody settles and the counters of windows that are over are deleted, a few at a time
 /// and not before. `rows` counts counters, holds and lines of changes.
@@ -39,4 +43,63 @@ pub(crate) async fn check_sweep(
     // The holds, and the counters of the windows that are over.
     assert_eq!(deleted.iter().sum::<u32>(), 30);
     assert_eq!(rows().await, (10, 0, 0));
+}
+
+/// Neither records of holds, nor closed counters, nor lines of changes wait for the others to end.
+pub(crate) async fn check_nothing_starves(books: &impl RemoteBooks, clock: &ManualClock) {
+    let (start, lease) = (clock.now(), books.lease());
+    let lapsing = |sequence| counter(format!("lapsing {sequence}"), Window::Lifetime, start);
+    let requests: Vec<_> =
+        (0..MANY).map(|number| ask(number, &[lapsing(number)], None, 1, start)).collect();
+    for made in join_all(requests.iter().map(|request| books.reserve(request))).await {
+        made.unwrap();
+    }
+    let closing = |number| counter(format!("closing {number}"), Window::Fixed(SECOND), start);
+    let change = |nonce, counter| RemoteChange {
+        nonce,
+        sequence: 1,
+        counters: vec![counter],
+        change: Change::Debit(1),
+    };
+    for number in 0..MANY {
+        books.change(&change(number, closing(number))).await.unwrap();
+    }
+    clock.advance(RemoteChange::REMEMBERED.max(lease.length + lease.keep));
+    let mut kept = change(MANY, lapsing(0));
+    books.change(&kept).await.unwrap();
+    // Each counter that is dropped takes its line along, and other lines are swept by themselves.
+    let mut swept = Vec::new();
+    loop {
+        match books.sweep(8).await.unwrap() {
+            0 => break,
+            some => swept.push(some),
+        }
+    }
+    assert!(swept.iter().all(|some| *some <= 8), "{swept:?}");
+    assert!(swept.iter().sum::<u32>() >= 80, "{swept:?}");
+
+    // A line that goes on is still known.
+    let used = books.read(&kept.counters).await.unwrap()[0].used;
+    books.change(&kept).await.unwrap();
+    assert_eq!(books.read(&kept.counters).await.unwrap()[0].used, used);
+    kept.sequence = 2;
+    books.change(&kept).await.unwrap();
+    assert_eq!(books.read(&kept.counters).await.unwrap()[0].used, used + 1);
+}
+
+/// One counter of which more is due than a sweep may mark is gone on with.
+pub(crate) async fn check_a_full_counter_is_swept(books: &impl RemoteBooks, clock: &ManualClock) {
+    let (start, lease) = (clock.now(), books.lease());
+    let full = [counter("full", Window::Lifetime, start)];
+    let requests: Vec<_> = (0..100).map(|number| ask(number, &full, None, 1, start)).collect();
+    for made in join_all(requests.iter().map(|request| books.reserve(request))).await {
+        made.unwrap();
+    }
+    clock.advance(lease.length + lease.keep);
+    let mut swept = Vec::new();
+    while swept.iter().sum::<u32>() < 100 {
+        swept.push(books.sweep(10).await.unwrap());
+        assert!(swept.len() < 50, "{swept:?}");
+    }
+    assert!(swept.iter().all(|some| *some <= 10), "{swept:?}");
 }

@@ -1,0 +1,63 @@
+//! Sweeping a database.
+
+use std::time::Duration;
+
+use sqlx::{Connection, Executor, PgConnection};
+use tower_quota::store::{PostgresBooks, RemoteBooks};
+use tower_quota::{Clock, Window};
+
+use super::{Fixture, LEASE};
+use crate::support::counters::{ask, counter};
+use crate::support::swept::{check_a_full_counter_is_swept, check_nothing_starves};
+
+#[tokio::test]
+async fn nothing_starves() {
+    let fixture = Fixture::new().await;
+    check_nothing_starves(&fixture.books, &fixture.clock).await;
+}
+
+#[tokio::test]
+async fn a_full_counter_is_swept() {
+    let fixture = Fixture::new().await;
+    check_a_full_counter_is_swept(&fixture.books, &fixture.clock).await;
+}
+
+/// A sweep that is cut short has done something all the same.
+#[tokio::test]
+async fn what_a_sweep_has_done_stays_done() {
+    let fixture = Fixture::new().await;
+    let books = PostgresBooks::builder(&fixture.url).clock(fixture.clock.clone()).lease(LEASE);
+    let books = books.timeout(Duration::from_secs(60)).connect().await.unwrap();
+    let now = fixture.clock.now();
+    for number in 0..100 {
+        let remix = [counter(format!("{number:03}"), Window::Lifetime, now)];
+        books.reserve(&ask(number, &remix, None, 1, now)).await.unwrap();
+    }
+    fixture.clock.advance(LEASE.length);
+    let mut other = PgConnection::connect(&fixture.url).await.unwrap();
+    // One of the last counters is locked.
+    let last = counter("090", Window::Lifetime, now).key();
+    other.execute("BEGIN").await.unwrap();
+    let lock = "SELECT * FROM quota_counter WHERE key = $1 FOR UPDATE";
+    sqlx::query(lock).bind(last).execute(&mut other).await.unwrap();
+    let waits = async {
+        let mut third = PgConnection::connect(&fixture.url).await.unwrap();
+        loop {
+            let waiting: i64 =
+                sqlx::query_scalar("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                    .fetch_one(&mut third)
+                    .await
+                    .unwrap();
+            if waiting > 0 {
+                break;
+            }
+        }
+        let marked = "SELECT count(*) FROM quota_hold WHERE lapsed";
+        sqlx::query_scalar::<_, i64>(marked).fetch_one(&mut third).await.unwrap()
+    };
+    let marked = tokio::select! {
+        swept = books.sweep(1000) => panic!("{swept:?}"),
+        marked = waits => marked,
+    };
+    assert!(marked >= 64, "{marked}");
+}
