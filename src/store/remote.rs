@@ -12,6 +12,7 @@ mod leases;
 mod link;
 mod offset;
 mod options;
+mod owed;
 mod reserve;
 mod settler;
 mod share;

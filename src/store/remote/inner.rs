@@ -84,7 +84,7 @@ impl<B: RemoteBooks> Inner<B> {
         if let Some(missing) = backlog.missing_before(mark) {
             return Err(StoreError::transient("flush", missing));
         }
-        match self.share.as_ref().and_then(|share| share.owing()) {
+        match self.share.as_ref().and_then(|share| share.debt()) {
             Some(owing) => Err(StoreError::transient("flush", owing)),
             None => Ok(()),
         }

@@ -1,30 +1,22 @@
 //! A share of each limit, served by this process alone while the books are away.
 
-use std::collections::{HashMap, VecDeque};
-use std::error::Error as StdError;
 use std::fmt;
-use std::mem;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::future::join_all;
-use tokio::sync::watch;
-use tokio::time::sleep;
-
-use super::backoff::pause;
+use super::backlog::Backlog;
+use super::beats::Beats;
 use super::desk::Desk;
 use super::link::Link;
+use super::owed::{Debt, Owed};
 use crate::clock::Timestamp;
 use crate::count::Spent;
 use crate::store::Store;
 use crate::store::answer::Answer;
-use crate::store::books::{RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter, RemoteReserve};
-use crate::store::hold::{Hold, HoldId, Settle, random};
+use crate::store::books::{RemoteBooks, RemoteCharge, RemoteCounter, RemoteReserve};
+use crate::store::hold::{Hold, HoldId, Settle};
 use crate::store::memory::MemoryStore;
-use crate::store::request::{Change, Charge, Counter, Reserve, Verdict};
-
-/// How many charges are sent at a time.
-const PIPELINE: usize = 16;
+use crate::store::request::{Charge, Counter, Reserve, Verdict};
 
 /// Books of this process, in which each limit is one of so many parts of what it is.
 #[derive(Debug)]
@@ -36,18 +28,9 @@ pub(super) struct LocalShare {
     owed: Arc<Owed>,
 }
 
-/// What was spent of the share, and is not in the books outside yet.
-#[derive(Debug)]
-struct Owed {
-    charges: Mutex<HashMap<RemoteCounter, u64>>,
-    /// How many charges are owed, those included that are being paid.
-    count: watch::Sender<usize>,
-}
-
 impl LocalShare {
     pub(super) fn new(parts: NonZeroU32, bound: usize) -> Self {
-        let owed = Owed { charges: Mutex::default(), count: watch::Sender::new(0) };
-        Self { parts, bound, books: MemoryStore::new(), owed: Arc::new(owed) }
+        Self { parts, bound, books: MemoryStore::new(), owed: Arc::default() }
     }
 
     /// Holds the units of the share; none if it has no room for them, which is not to say that the
@@ -88,91 +71,23 @@ impl LocalShare {
     }
 
     /// What is owed, if anything.
-    pub(super) fn owing(&self) -> Option<Owing> {
-        let charges = self.owed.count();
-        (charges > 0).then_some(Owing(charges))
+    pub(super) fn debt(&self) -> Option<Debt> {
+        self.owed.debt()
     }
 
     /// Resolves when nothing is owed.
     pub(super) async fn is_merged(&self) {
-        self.owed.counts(|count| count == 0).await;
+        self.owed.is_paid().await;
     }
 
-    /// Charges what is owed to the books outside, once they are back, as long as it is polled.
-    ///
-    /// A charge is sent until it is known to be written, always with the same number and the same
-    /// units. Those that fail go to the end of the queue, so that none holds up the others.
-    pub(super) async fn merge<B: RemoteBooks>(&self, link: &Link<B>) {
-        let mut waiting: VecDeque<RemoteChange> = VecDeque::new();
-        let mut failures = 0;
-        loop {
-            self.owed.counts(|count| count > 0).await;
-            waiting.extend(self.owed.take());
-            let under_way: Vec<_> = waiting.drain(..PIPELINE.min(waiting.len())).collect();
-            let paid = join_all(under_way.iter().map(|charge| pay(link, charge))).await;
-            let unpaid: Vec<_> =
-                under_way.into_iter().zip(&paid).filter(|(_, paid)| !**paid).collect();
-            self.owed.settle(paid.len().saturating_sub(unpaid.len()));
-            if unpaid.is_empty() {
-                failures = 0;
-                continue;
-            }
-            waiting.extend(unpaid.into_iter().map(|(charge, _)| charge));
-            failures = u32::saturating_add(failures, 1);
-            sleep(pause(failures)).await;
-        }
-    }
-}
-
-/// Sends a charge. Whether it is done with.
-async fn pay<B: RemoteBooks>(link: &Link<B>, charge: &RemoteChange) -> bool {
-    match link.change(charge).await {
-        Ok(()) => true,
-        // Its window is forgotten, and so is all that it could have been counted for.
-        Err(error) => error.is_clock_skew(),
-    }
-}
-
-impl Owed {
-    fn add(&self, charges: &[RemoteCharge], units: u64) {
-        let mut owed = self.charges();
-        let before = owed.len();
-        for charge in charges {
-            let sum = owed.entry(charge.counter.clone()).or_default();
-            *sum = sum.saturating_add(units);
-        }
-        let new = owed.len().saturating_sub(before);
-        drop(owed);
-        self.count.send_modify(|count| *count = count.saturating_add(new));
-    }
-
-    /// Takes what is owed, as charges that stay what they are. They count until they are
-    /// [settled](Self::settle).
-    fn take(&self) -> impl Iterator<Item = RemoteChange> {
-        let charges = mem::take(&mut *self.charges());
-        charges.into_iter().map(|(counter, units)| RemoteChange {
-            nonce: random(),
-            sequence: 1,
-            counters: vec![counter],
-            change: Change::Debit(units),
-        })
-    }
-
-    fn settle(&self, charges: usize) {
-        self.count.send_modify(|count| *count = count.saturating_sub(charges));
-    }
-
-    fn count(&self) -> usize {
-        *self.count.borrow()
-    }
-
-    async fn counts(&self, is_so: impl Fn(usize) -> bool) {
-        // It can only fail without a sender, which is here.
-        let _ = self.count.subscribe().wait_for(|count| is_so(*count)).await;
-    }
-
-    fn charges(&self) -> MutexGuard<'_, HashMap<RemoteCounter, u64>> {
-        self.charges.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Charges what is owed to the books outside, as long as it is polled.
+    pub(super) async fn merge<B: RemoteBooks>(
+        &self,
+        link: &Link<B>,
+        beats: &Beats,
+        backlog: &Backlog,
+    ) {
+        self.owed.pay(link, beats, backlog).await;
     }
 }
 
@@ -205,15 +120,3 @@ impl fmt::Debug for ShareHold {
         f.debug_struct("ShareHold").field("units", &self.units).finish_non_exhaustive()
     }
 }
-
-/// Charges of the local share are not in the books yet.
-#[derive(Debug)]
-pub(super) struct Owing(usize);
-
-impl fmt::Display for Owing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the local share owes {} charges", self.0)
-    }
-}
-
-impl StdError for Owing {}

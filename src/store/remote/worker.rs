@@ -75,7 +75,7 @@ impl<B: RemoteBooks> Worker<B> {
 
     async fn merge(&self) {
         match &self.share {
-            Some(share) => share.merge(&self.link).await,
+            Some(share) => share.merge(&self.link, &self.beats, &self.backlog.0).await,
             None => future::pending().await,
         }
     }

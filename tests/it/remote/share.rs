@@ -83,6 +83,24 @@ async fn a_charge_that_has_to_be_sent_again_is_made_once() {
     assert!(scene.wire.calls(Verb::Change) >= 5);
 }
 
+/// Nobody knows whether the first charge arrived; and books remember it for a day.
+#[tokio::test(start_paused = true)]
+async fn a_charge_that_may_have_arrived_is_not_sent_again_when_books_may_have_forgotten_it() {
+    let scene = sharing(20, 4);
+    scene.wire.cut(Fault::Lost);
+    scene.reserve(2).await.commit();
+    scene.wire.next(Verb::Change, Fault::Unanswered);
+    scene.wire.mend();
+    pass(secs(1)).await;
+    scene.wire.cut(Fault::Hangs);
+    pass(DAY).await;
+    scene.wire.mend();
+    pass(secs(60)).await;
+    let error = scene.quotas.flush().await.unwrap_err();
+    assert_eq!(reason(&error), "0 settlements are not written, and 1 were lost");
+    scene.assert_books(2, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_second_outage_goes_on_with_what_the_first_one_left() {
     let scene = sharing(20, 4);
