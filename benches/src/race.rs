@@ -89,7 +89,7 @@ pub(crate) fn race(mut contestants: Vec<Contestant>, length: Length) -> Times {
 impl Times {
     /// Lets each run as often as there are rounds, another one first in each. A turn gives the
     /// nanoseconds that an operation took of it.
-    pub(crate) fn of_turns<T>(mut contestants: Vec<(&'static str, T)>, rounds: usize) -> Self
+    pub(crate) fn of_turns<T>(contestants: &mut [(&'static str, T)], rounds: usize) -> Self
     where
         T: FnMut() -> f64,
     {

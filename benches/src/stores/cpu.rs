@@ -1,6 +1,9 @@
 //! What processes have used of the processors.
 
 use std::fs;
+use std::time::Instant;
+
+use super::load::Contestant;
 
 /// The ticks a second that Linux counts in, wherever it runs.
 const TICKS: f64 = 100.0;
@@ -22,6 +25,20 @@ pub(crate) fn of(pid: u32) -> f64 {
     let children = children.unwrap_or_default();
     let children = children.split_whitespace().map(|child| ticks(child, ITSELF));
     (ticks(&pid.to_string(), WITH_ENDED_CHILDREN) + children.sum::<f64>()) / TICKS
+}
+
+/// Lets each contestant have one more turn, and prints what an operation took of the server's time
+/// and of ours. What a program of its own took of its own is not known.
+pub(crate) fn print_costs(contestants: &mut [Contestant<'_>], server: u32) {
+    println!("  {:<44}{:>10}{:>10}", "CPU time of an operation, us", "server's", "own");
+    for (name, turn) in contestants {
+        let (server_before, own_before, start) = (of(server), own(), Instant::now());
+        let nanoseconds = turn();
+        let operations = start.elapsed().as_nanos() as f64 / nanoseconds;
+        let each = |seconds: f64| seconds * 1e6 / operations;
+        let (server, own) = (each(of(server) - server_before), each(own() - own_before));
+        println!("  {name:<44}{server:>10.1}{own:>10.1}");
+    }
 }
 
 fn ticks(process: &str, fields: usize) -> f64 {

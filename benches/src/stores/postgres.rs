@@ -5,7 +5,7 @@ use tokio::runtime::Runtime;
 use super::engine::{self, Engine, ONE, THREE};
 use super::load::{program, reserving};
 use super::servers::Postgres;
-use super::{MANY, ORIGINAL, SOME, Scale};
+use super::{MANY, ORIGINAL, SOME, Scale, cpu};
 use crate::race::Times;
 use crate::report::{Report, heading};
 
@@ -45,20 +45,19 @@ pub(crate) fn rates(runtime: &Runtime, postgres: &Postgres, scale: &Scale, repor
     let ours = |name, callers, engine: &Engine, feature| {
         reserving(name, runtime.handle(), (callers, length), engine, feature)
     };
-    let times = Times::of_turns(
-        vec![
-            pgbench(PLAIN_SPREAD, format!("random(1, {})", scale.profiles)),
-            ours(SPREAD, SOME, &engine, ONE),
-            ours(MANY_SPREAD, MANY, &engine, ONE),
-            ours(THREE_LIMITS, SOME, &engine, THREE),
-            pgbench(PLAIN_HOT, "1".into()),
-            ours(HOT, SOME, &one_profile, ONE),
-            ours(MANY_HOT, MANY, &one_profile, ONE),
-            ours(THREE_HOT, SOME, &one_profile, THREE),
-        ],
-        scale.rounds,
-    );
+    let mut contestants = vec![
+        pgbench(PLAIN_SPREAD, format!("random(1, {})", scale.profiles)),
+        ours(SPREAD, SOME, &engine, ONE),
+        ours(MANY_SPREAD, MANY, &engine, ONE),
+        ours(THREE_LIMITS, SOME, &engine, THREE),
+        pgbench(PLAIN_HOT, "1".into()),
+        ours(HOT, SOME, &one_profile, ONE),
+        ours(MANY_HOT, MANY, &one_profile, ONE),
+        ours(THREE_HOT, SOME, &one_profile, THREE),
+    ];
+    let times = Times::of_turns(&mut contestants, scale.rounds);
     times.print_rates();
+    cpu::print_costs(&mut contestants, postgres.pid());
     let share = |name, other| times.median(|time| time(other) / time(name));
     report.at_least(0.5, "PostgreSQL: spread keys / pgbench's", share(SPREAD, PLAIN_SPREAD));
     report.at_least(0.5, "PostgreSQL: a hot row / pgbench's", share(HOT, PLAIN_HOT));

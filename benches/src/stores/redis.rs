@@ -16,7 +16,7 @@ use super::engine::{Engine, ONE, PATIENCE, THREE, options};
 use super::load::{Contestant, contestant, program, reserving};
 use super::round_trips::{books, engine};
 use super::servers::Redis;
-use super::{MANY, ORIGINAL, Scale};
+use super::{MANY, ORIGINAL, Scale, cpu};
 use crate::exchange::{Call, Handler, shuffled};
 use crate::peers::limitador_redis::LimitadorRedis;
 use crate::peers::{PLENTY, ours, rate_tier};
@@ -42,19 +42,18 @@ pub(crate) fn rates(runtime: &Runtime, redis: &Redis, scale: &Scale, report: &mu
     let load = (MANY, scale.turn);
     let ours =
         |name, engine: &Engine, feature| reserving(name, runtime.handle(), load, engine, feature);
-    let times = Times::of_turns(
-        vec![
-            no_op(redis, scale),
-            ours(SPREAD, &engine, ONE),
-            ours(HOT, &engine.for_first(1), ONE),
-            ours(THREE_LIMITS, &engine, THREE),
-            limitador(runtime, redis, scale),
-            their_layer(runtime, redis, scale),
-            our_layer(runtime, redis, scale),
-        ],
-        scale.rounds,
-    );
+    let mut contestants = vec![
+        no_op(redis, scale),
+        ours(SPREAD, &engine, ONE),
+        ours(HOT, &engine.for_first(1), ONE),
+        ours(THREE_LIMITS, &engine, THREE),
+        limitador(runtime, redis, scale),
+        their_layer(runtime, redis, scale),
+        our_layer(runtime, redis, scale),
+    ];
+    let times = Times::of_turns(&mut contestants, scale.rounds);
     times.print_rates();
+    cpu::print_costs(&mut contestants, redis.pid());
     let target = |name, other| times.median(|time| time(other) / time(name));
     report.at_least(2.0, "Redis: our reserve + commit / limitador's", target(SPREAD, LIMITADOR));
     report.at_least(0.8, "Redis: our layer / tower-rate-tier's", target(OUR_LAYER, THEIR_LAYER));

@@ -39,17 +39,15 @@ pub(crate) fn rates(runtime: &Runtime, scale: &Scale, report: &mut Report) {
     let ours = |name, callers, engine: &Engine, feature| {
         reserving(name, runtime.handle(), (callers, scale.turn), engine, feature)
     };
-    let times = Times::of_turns(
-        vec![
-            plain(runtime, &directory, scale),
-            ours(SPREAD, SOME, &engine, ONE),
-            ours(HOT, SOME, &engine.for_first(1), ONE),
-            ours(THREE_LIMITS, SOME, &engine, THREE),
-            ours(MANY_SPREAD, MANY, &engine, ONE),
-            ours(ALONE, 1, &engine, ONE),
-        ],
-        scale.rounds,
-    );
+    let mut contestants = vec![
+        plain(runtime, &directory, scale),
+        ours(SPREAD, SOME, &engine, ONE),
+        ours(HOT, SOME, &engine.for_first(1), ONE),
+        ours(THREE_LIMITS, SOME, &engine, THREE),
+        ours(MANY_SPREAD, MANY, &engine, ONE),
+        ours(ALONE, 1, &engine, ONE),
+    ];
+    let times = Times::of_turns(&mut contestants, scale.rounds);
     times.print_rates();
     let share = times.median(|time| time(PLAIN) / time(SPREAD));
     report.at_least(0.4, "SQLite: 16 in flight / a bare loop", share);
