@@ -24,7 +24,7 @@ use crate::race::Times;
 use crate::report::{Report, heading};
 
 const NO_OP: &str = "redis-benchmark, no-op EVALSHA";
-const LIMITADOR: &str = "limitador's commands";
+const LIMITADOR: &str = "limitador reserve + commit";
 const SPREAD: &str = "tower-quota reserve + commit";
 const HOT: &str = "tower-quota, all of one profile";
 const THREE_LIMITS: &str = "tower-quota, three limits";
@@ -71,11 +71,11 @@ fn no_op(redis: &Redis, scale: &Scale) -> Contestant<'static> {
 
 fn limitador(runtime: &Runtime, redis: &Redis, scale: &Scale) -> Contestant<'static> {
     let profiles = scale.profiles;
-    let limitador = runtime.block_on(LimitadorRedis::new(&redis.url()));
+    let limitador = runtime.block_on(LimitadorRedis::new(&redis.url(), profiles));
     let limitador = Arc::new(limitador);
     let operation = move |turn| {
         let limitador = limitador.clone();
-        async move { limitador.reserve_and_commit(shuffled(turn, profiles)).await }
+        async move { limitador.reserve_and_commit(shuffled(turn, profiles) as usize).await }
     };
     contestant(LIMITADOR, runtime.handle(), (MANY, scale.turn), operation, || ready(()))
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use tokio::runtime::Runtime;
-use tokio::time::sleep;
+use tokio::time::{interval, sleep};
 use tower_quota::store::{Lease, PostgresBooks, RedisBooks, Remote, RemoteBooks, SqliteBooks};
-use tower_quota::{ManualClock, SystemClock, Window};
+use tower_quota::{Clock, ManualClock, SystemClock, Window};
 
 use super::engine::{self, Engine, ONE, PATIENCE, options};
 use super::load::each;
@@ -93,14 +93,25 @@ async fn short_days(redis: &Redis, scale: &Scale) -> Vec<u64> {
     let engine = Engine::over(Remote::new(books, options()), profiles, window, SystemClock);
     let empty = redis.used_memory();
     let mut sizes = Vec::new();
+    sleep(until_yesterday_is_gone()).await;
+    let mut dawn = interval(SHORT_DAY);
     for day in 0..DAYS {
+        dawn.tick().await;
         let today = day * scale.newcomers..(day + 1) * scale.newcomers;
         each(SOME, today, engine.spending(ONE)).await;
         engine.flush().await;
         sizes.push(redis.used_memory().saturating_sub(empty));
-        sleep(SHORT_DAY).await;
     }
     sizes
+}
+
+/// How long it is until what is kept of the short day before has expired for a while.
+fn until_yesterday_is_gone() -> Duration {
+    let today = Window::Fixed(SHORT_DAY).around(SystemClock.now());
+    let gone = today.start.saturating_add(SHORT_DAY * 7 / 10);
+    let (gone, now) = (gone.as_millis(), SystemClock.now().as_millis());
+    let length = SHORT_DAY.as_millis() as i64;
+    Duration::from_millis((gone - now).rem_euclid(length).unsigned_abs())
 }
 
 fn print(name: &str, sizes: &[u64]) {
