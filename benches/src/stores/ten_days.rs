@@ -93,7 +93,7 @@ async fn short_days(redis: &Redis, scale: &Scale) -> Vec<u64> {
     let engine = Engine::over(Remote::new(books, options()), profiles, window, SystemClock);
     let empty = redis.used_memory();
     let mut sizes = Vec::new();
-    sleep(until_yesterday_is_gone()).await;
+    sleep(until_dawn()).await;
     let mut dawn = interval(SHORT_DAY);
     for day in 0..DAYS {
         dawn.tick().await;
@@ -105,13 +105,13 @@ async fn short_days(redis: &Redis, scale: &Scale) -> Vec<u64> {
     sizes
 }
 
-/// How long it is until what is kept of the short day before has expired for a while.
-fn until_yesterday_is_gone() -> Duration {
-    let today = Window::Fixed(SHORT_DAY).around(SystemClock.now());
-    let gone = today.start.saturating_add(SHORT_DAY * 7 / 10);
-    let (gone, now) = (gone.as_millis(), SystemClock.now().as_millis());
-    let length = SHORT_DAY.as_millis() as i64;
-    Duration::from_millis((gone - now).rem_euclid(length).unsigned_abs())
+/// How long it is until a window has just begun. Its records live on into the next one, and no
+/// further than its middle: at each dawn there are those of the day before, and no others.
+fn until_dawn() -> Duration {
+    let now = SystemClock.now();
+    let today = Window::Fixed(SHORT_DAY).around(now);
+    let next = today.start.saturating_add(SHORT_DAY * 5 / 4);
+    Duration::from_millis((next.as_millis() - now.as_millis()).unsigned_abs())
 }
 
 fn print(name: &str, sizes: &[u64]) {
