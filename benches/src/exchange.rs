@@ -2,7 +2,7 @@
 //! gets, and what a server does with them.
 
 use std::convert::Infallible;
-use std::future::{Future, Ready, ready};
+use std::future::{Future, Ready, poll_fn, ready};
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
@@ -95,6 +95,22 @@ impl Call {
         let (parts, body) = response.into_parts();
         let mut body = pin!(body);
         while let Some(frame) = at_once(body.as_mut().poll_frame(context)) {
+            black_box(frame.is_ok());
+        }
+        black_box(parts).status
+    }
+
+    /// The same, of a service that may wait.
+    pub(crate) async fn make_and_wait<S, B>(&self, profile: u64, service: &mut S) -> StatusCode
+    where
+        S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
+        B: http_body::Body,
+    {
+        let Ok(()) = poll_fn(|context| service.poll_ready(context)).await;
+        let Ok(response) = service.call(self.request(profile)).await;
+        let (parts, body) = response.into_parts();
+        let mut body = pin!(body);
+        while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
             black_box(frame.is_ok());
         }
         black_box(parts).status

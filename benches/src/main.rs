@@ -1,12 +1,21 @@
 //! What tower-quota costs, beside what its peers cost.
 //!
-//! One command measures everything, on one thread unless said otherwise:
+//! One command measures what is in memory, on one thread unless said otherwise:
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/Cargo.toml
 //! ```
 //!
-//! With `-- --quick` it measures less, to see whether it works.
+//! and one the stores outside of the process:
+//!
+//! ```text
+//! cargo run --release --manifest-path benches/Cargo.toml -- stores
+//! ```
+//!
+//! That one starts servers of its own, in directories for temporary files, and removes them: it needs
+//! the programs of Redis 7 and PostgreSQL (Debian's packages `redis` and `postgresql`).
+//!
+//! With `-- --quick` both measure less, to see whether it works.
 
 mod counting;
 mod exchange;
@@ -14,6 +23,9 @@ mod measure;
 mod peers;
 mod race;
 mod report;
+mod stores;
+
+use std::time::Duration;
 
 use measure::Scale;
 use race::Length;
@@ -37,18 +49,41 @@ const QUICK: Scale = Scale {
     thread_rounds: 5,
 };
 
+const FULL_STORES: stores::Scale = stores::Scale {
+    rounds: 11,
+    turn: Duration::from_secs(1),
+    profiles: 10_000,
+    records: 10_000,
+    newcomers: 2_000,
+};
+
+const QUICK_STORES: stores::Scale = stores::Scale {
+    rounds: 3,
+    turn: Duration::from_millis(300),
+    profiles: 2_000,
+    records: 2_000,
+    newcomers: 400,
+};
+
 fn main() {
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    let scale = if quick { QUICK } else { FULL };
+    let told = |word: &str| std::env::args().skip(1).any(|argument| argument == word);
     let mut report = report::Report::default();
-
-    measure::added_cost(&scale, &mut report);
-    measure::unmetered(&scale, &mut report);
-    measure::denial(&scale);
-    measure::library(&scale, &mut report);
-    measure::threads(&scale, &mut report);
-    measure::memory(&scale, &mut report);
-    measure::allocations(&mut report);
-
+    if told("stores") {
+        let scale = if told("--quick") { QUICK_STORES } else { FULL_STORES };
+        stores::stores(&scale, &mut report);
+    } else {
+        let scale = if told("--quick") { QUICK } else { FULL };
+        in_memory(&scale, &mut report);
+    }
     report.print();
+}
+
+fn in_memory(scale: &Scale, report: &mut report::Report) {
+    measure::added_cost(scale, report);
+    measure::unmetered(scale, report);
+    measure::denial(scale);
+    measure::library(scale, report);
+    measure::threads(scale, report);
+    measure::memory(scale, report);
+    measure::allocations(report);
 }

@@ -87,6 +87,37 @@ pub(crate) fn race(mut contestants: Vec<Contestant>, length: Length) -> Times {
 }
 
 impl Times {
+    /// Lets each run as often as there are rounds, another one first in each. A turn gives the
+    /// nanoseconds that an operation took of it.
+    pub(crate) fn of_turns<T>(contestants: &mut [(&'static str, T)], rounds: usize) -> Self
+    where
+        T: FnMut() -> f64,
+    {
+        let mut times = Self(contestants.iter().map(|(name, _)| (*name, Vec::new())).collect());
+        for round in 0..rounds {
+            for position in 0..contestants.len() {
+                let who = (position + round) % contestants.len();
+                times.0[who].1.push(contestants[who].1());
+            }
+        }
+        times
+    }
+
+    /// Each contestant's most and median operations a second, and how they compare with the first's.
+    pub(crate) fn print_rates(&self) {
+        let base = self.0[0].0;
+        println!(
+            "  {:<44}{:>10}{:>10}{:>16}",
+            "operations a second", "most", "median", "of the first's"
+        );
+        for (name, rounds) in &self.0 {
+            let least = rounds.iter().copied().fold(f64::INFINITY, f64::min);
+            let share = self.median(|time| time(base) / time(name));
+            let (most, median) = (1e9 / least, 1e9 / median(rounds.clone()));
+            println!("  {name:<44}{most:>10.0}{median:>10.0}{share:>16.2}");
+        }
+    }
+
     /// Each contestant's least and median, and by how much it was slower than the first.
     pub(crate) fn print(&self) {
         let base = self.0[0].0;

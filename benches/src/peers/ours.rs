@@ -2,10 +2,10 @@
 
 use http::Method;
 use tower::Layer;
-use tower_quota::store::Answer;
+use tower_quota::store::{Answer, Store};
 use tower_quota::{
-    Clock, Decision, HeaderIdentity, Headers, Limit, Plan, Profile, Quota, QuotaLayer, Quotas,
-    SystemClock, Window,
+    Clock, Decision, HeaderIdentity, Headers, Limit, MemoryStore, Plan, Profile, Quota, QuotaLayer,
+    Quotas, SystemClock, Window,
 };
 
 use crate::exchange::{Handler, PROFILE_ID};
@@ -22,17 +22,27 @@ const ROUTES: [(Method, &str, &str); 6] = [
 
 /// An engine with its books in memory.
 pub(crate) fn quotas(units_a_day: u32, clock: impl Clock) -> Quotas {
+    quotas_over(MemoryStore::new(), units_a_day, clock)
+}
+
+/// An engine with its books in this store.
+pub(crate) fn quotas_over(store: impl Store, units_a_day: u32, clock: impl Clock) -> Quotas {
     let limit = Limit::new(units_a_day.into(), Window::Day);
     let plan = ROUTES
         .iter()
         .fold(Plan::new("free"), |plan, (.., name)| plan.feature(name, [limit.clone()]));
-    let quotas = Quotas::builder().plan(plan).clock(clock).build();
+    let quotas = Quotas::builder().plan(plan).store(store).clock(clock).build();
     quotas.expect("a complete configuration")
 }
 
 /// The layer over `inner`, with every route metered.
 pub(crate) fn service(inner: Handler, units_a_day: u32, headers: Headers) -> Quota<Handler> {
-    let builder = QuotaLayer::builder(quotas(units_a_day, SystemClock))
+    service_of(quotas(units_a_day, SystemClock), inner, headers)
+}
+
+/// The same, of this engine, which knows the recipe app's features.
+pub(crate) fn service_of(quotas: Quotas, inner: Handler, headers: Headers) -> Quota<Handler> {
+    let builder = QuotaLayer::builder(quotas)
         .identify(HeaderIdentity::new(PROFILE_ID.clone()))
         .plan("free")
         .headers(headers);
