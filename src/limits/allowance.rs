@@ -10,15 +10,20 @@ use compact_str::{CompactString, format_compact};
 use foldhash::quality::FixedState;
 
 use super::limit::Limit;
+use super::measure::Measure;
+use super::scope::Scope;
 use super::window::Window;
 use crate::bounds::{MAX_UNITS, is_name};
 use crate::error::ConfigError;
 
-/// What a count belongs to, beside the one whose count it is: feature, limit name, scope kind and
-/// window kind. Never the plan nor the amount: both can change and what was used stays.
-#[derive(Clone, PartialEq, Eq)]
+/// What a count belongs to, beside the one whose count it is: feature, limit name, scope kind,
+/// window kind and what is counted. Never the plan nor the amount: both can change and what was used
+/// stays.
+#[derive(Clone)]
 pub struct LimitKey {
     text: CompactString,
+    scope: Scope,
+    measure: Measure,
     /// Kept, because a key is made once and hashed in every request.
     hash: u64,
 }
@@ -26,10 +31,13 @@ pub struct LimitKey {
 impl LimitKey {
     fn new(feature: &str, limit: &Limit) -> Self {
         // Names hold no slash, so two different keys never read the same.
-        let (name, window) = (limit.name(), limit.window().kind());
-        let text = format_compact!("{feature}/{name}/profile/{window}");
+        let (name, scope, window) = (limit.name(), limit.scoped(), limit.window().kind());
+        let mut text = format_compact!("{feature}/{name}/{}/{window}", scope.as_str());
+        if limit.measure() == Measure::Requests {
+            text.push_str("/requests");
+        }
         let hash = FixedState::default().hash_one(text.as_str());
-        Self { text, hash }
+        Self { text, scope, measure: limit.measure(), hash }
     }
 
     /// The key as text: the same in every process, and no other limit's.
@@ -37,7 +45,27 @@ impl LimitKey {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// Whose count it is.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// What is counted of a reservation.
+    #[must_use]
+    pub fn measure(&self) -> Measure {
+        self.measure
+    }
 }
+
+impl PartialEq for LimitKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for LimitKey {}
 
 impl Hash for LimitKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -118,6 +146,9 @@ impl Allowance {
 
 fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigError> {
     check_name("limit", limit.name())?;
+    if let Some(unit) = limit.unit_name() {
+        check_name("unit", unit)?;
+    }
     if !limit.window().is_valid() {
         return Err(ConfigError::BadWindow {
             feature: feature.to_owned(),

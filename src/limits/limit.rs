@@ -1,7 +1,9 @@
-//! An amount of units per window.
+//! An amount of units per window, within a scope.
 
 use compact_str::CompactString;
 
+use super::measure::Measure;
+use super::scope::Scope;
 use super::window::Window;
 
 /// An amount of units per [`Window`].
@@ -19,13 +21,56 @@ pub struct Limit {
     name: CompactString,
     amount: u64,
     window: Window,
+    scope: Scope,
+    measure: Measure,
+    unit: Option<CompactString>,
 }
 
 impl Limit {
     /// At most `amount` units in each `window`. It is named after its window: `day`, `90s`.
     #[must_use]
     pub fn new(amount: u64, window: Window) -> Self {
-        Self { name: window.kind(), amount, window }
+        let measure = match window {
+            Window::Concurrent => Measure::InFlight,
+            _ => Measure::Units,
+        };
+        Self { name: window.kind(), amount, window, scope: Scope::Profile, measure, unit: None }
+    }
+
+    /// Makes it a limit of everybody in this scope together.
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Counts each request once, however many units it is of. A [concurrency
+    /// limit](Window::Concurrent) does so anyway.
+    ///
+    /// ```
+    /// use tower_quota::{Limit, Plan, Window};
+    ///
+    /// let chat = Plan::new("free").feature(
+    ///     "chat",
+    ///     [
+    ///         Limit::new(60, Window::Minute).named("requests").per_request(),
+    ///         Limit::new(100_000, Window::Minute).named("tokens").unit("tokens"),
+    ///     ],
+    /// );
+    /// ```
+    #[must_use]
+    pub fn per_request(mut self) -> Self {
+        if self.measure == Measure::Units {
+            self.measure = Measure::Requests;
+        }
+        self
+    }
+
+    /// Names the unit, for headers: `tokens`. By the same rules as other names.
+    #[must_use]
+    pub fn unit(mut self, name: impl AsRef<str>) -> Self {
+        self.unit = Some(CompactString::new(name));
+        self
     }
 
     /// Gives the limit a name of its own, which headers and denials show.
@@ -53,5 +98,23 @@ impl Limit {
     #[must_use]
     pub fn window(&self) -> Window {
         self.window
+    }
+
+    /// Whose count it is.
+    #[must_use]
+    pub fn scoped(&self) -> Scope {
+        self.scope
+    }
+
+    /// What is counted of a reservation.
+    #[must_use]
+    pub fn measure(&self) -> Measure {
+        self.measure
+    }
+
+    /// The unit's name, if it has one.
+    #[must_use]
+    pub fn unit_name(&self) -> Option<&str> {
+        self.unit.as_deref()
     }
 }

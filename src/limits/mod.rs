@@ -3,14 +3,18 @@
 mod allowance;
 mod catalog;
 mod limit;
+mod measure;
 mod plan;
 mod profile;
+mod scope;
 mod window;
 
 pub use allowance::LimitKey;
 pub(crate) use allowance::{Allowance, KeyedLimit};
 pub(crate) use catalog::Catalog;
 pub use limit::Limit;
+pub use measure::Measure;
 pub use plan::Plan;
 pub use profile::{Profile, ProfileId};
+pub use scope::Scope;
 pub use window::{Span, Window};

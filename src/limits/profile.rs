@@ -2,17 +2,18 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use super::allowance::Allowance;
 use super::limit::Limit;
+use super::scope::Scope;
 use crate::bounds::MAX_ID_BYTES;
 use crate::error::{ConfigError, Error};
 
-/// The id of a profile: any 1 to [`MAX_ID_BYTES`] bytes. Up to 24 of them need no allocation.
+/// The id of a profile or a tenant: any 1 to [`MAX_ID_BYTES`] bytes. Up to 24 of them need no allocation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProfileId(SmallVec<[u8; 24]>);
 
@@ -58,6 +59,10 @@ impl fmt::Debug for ProfileId {
     }
 }
 
+/// The id of the one scope that all profiles share. Limits of other scopes have other keys, so it may
+/// be a profile's id as well.
+static EVERYONE: LazyLock<ProfileId> = LazyLock::new(|| ProfileId::new("everyone"));
+
 /// Who pays: an id, a plan, and what is special about them.
 ///
 /// ```
@@ -75,6 +80,7 @@ pub struct Profile {
     id: ProfileId,
     plan: CompactString,
     unlimited: bool,
+    tenant: Option<ProfileId>,
     /// What replaces the plan's allowances. Shared, so that a cached profile is cheap to clone.
     own: Option<Arc<Vec<Arc<Allowance>>>>,
 }
@@ -87,13 +93,21 @@ impl Profile {
     }
 
     pub(crate) fn of(id: ProfileId, plan: CompactString) -> Self {
-        Self { id, plan, unlimited: false, own: None }
+        Self { id, plan, unlimited: false, tenant: None, own: None }
     }
 
     /// Whether this profile is never denied, and nothing of what it does is counted.
     #[must_use]
     pub fn unlimited(mut self, unlimited: bool) -> Self {
         self.unlimited = unlimited;
+        self
+    }
+
+    /// Says which tenant this profile belongs to: the company of an employee. By any 1 to
+    /// [`MAX_ID_BYTES`](crate::MAX_ID_BYTES) bytes; a tenant and a profile may have the same id.
+    #[must_use]
+    pub fn tenant(mut self, id: impl AsRef<[u8]>) -> Self {
+        self.tenant = Some(ProfileId::new(id));
         self
     }
 
@@ -116,6 +130,21 @@ impl Profile {
     #[must_use]
     pub fn id(&self) -> &ProfileId {
         &self.id
+    }
+
+    /// The id of the profile's tenant, if it has one.
+    #[must_use]
+    pub fn tenant_id(&self) -> Option<&ProfileId> {
+        self.tenant.as_ref()
+    }
+
+    /// The id of this profile's `scope`; none if it has no tenant and it is the tenant's.
+    pub(crate) fn scope_id(&self, scope: Scope) -> Option<&ProfileId> {
+        match scope {
+            Scope::Profile => Some(&self.id),
+            Scope::Tenant => self.tenant.as_ref(),
+            Scope::Everyone => Some(&EVERYONE),
+        }
     }
 
     /// The name of the profile's plan.

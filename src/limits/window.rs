@@ -38,6 +38,8 @@ pub enum Window {
     Fixed(Duration),
     /// Never: what is used stays used.
     Lifetime,
+    /// Never, for nothing is used: only requests in flight are counted, each once.
+    Concurrent,
 }
 
 /// The part of time over which one count runs: from `start` up to, not including, `end`.
@@ -105,7 +107,7 @@ impl Window {
                 Span::of_months(NaiveDate::from_ymd_opt(year, 1, 1), 12)
             }
             Self::Fixed(length) => Span::on_grid(at, millis(length).unwrap_or(i64::MAX), 0),
-            Self::Lifetime => Span::LIFETIME,
+            Self::Lifetime | Self::Concurrent => Span::LIFETIME,
         }
     }
 
@@ -137,6 +139,7 @@ impl Window {
             }
             Self::Fixed(length) => format_compact!("{}ms", length.as_millis()),
             Self::Lifetime => CompactString::const_new("lifetime"),
+            Self::Concurrent => CompactString::const_new("concurrent"),
         }
     }
 }

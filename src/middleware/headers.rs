@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
 use crate::count::Count;
-use crate::limits::{KeyedLimit, Limit};
+use crate::limits::{KeyedLimit, Limit, Measure};
 use crate::standing::Standing;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -116,11 +116,20 @@ fn policy_11(standing: &Standing) -> Bytes {
     for (KeyedLimit { limit, .. }, count) in standing.counted() {
         policy.item(limit.name());
         policy.parameter(";q=", limit.amount());
+        if let Some(unit) = unit(limit) {
+            policy.unit(unit);
+        }
         if let Some(seconds) = count.window.seconds() {
             policy.parameter(";w=", seconds);
         }
     }
     Bytes::copy_from_slice(&policy.0)
+}
+
+/// The unit, where it is not the draft's default, requests.
+fn unit(limit: &Limit) -> Option<&str> {
+    let in_flight = (limit.measure() == Measure::InFlight).then_some("concurrent-requests");
+    limit.unit_name().or(in_flight)
 }
 
 /// Draft 7 requires a window and a reset, so a lifetime limit cannot be said in it.
@@ -188,6 +197,13 @@ impl Text {
     fn item(&mut self, name: &str) {
         self.comma();
         self.0.push(b'"');
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.push(b'"');
+    }
+
+    /// A unit's name, which holds nothing to escape either.
+    fn unit(&mut self, name: &str) {
+        self.0.extend_from_slice(b";qu=\"");
         self.0.extend_from_slice(name.as_bytes());
         self.0.push(b'"');
     }
