@@ -177,6 +177,7 @@ macro_rules! contract {
             no_more_than_can_be_counted_is_held
             // lapse
             units_that_lapse_come_back_or_are_charged
+            what_was_in_flight_comes_back_when_it_lapses
             a_hold_lives_to_the_end_of_its_lease
             lapsed_holds_deny_nobody_however_many
             a_lapse_comes_before_what_is_changed_later

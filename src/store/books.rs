@@ -192,7 +192,7 @@ pub struct RemoteChange {
     /// The number of the change in its line, counted up from 1. A counter that has seen this number
     /// from this nonce, or a higher one, is not changed.
     pub sequence: u64,
-    /// The counters to change, all of them or none.
+    /// The counters to change, all of them or none: none of those that count only what is in flight.
     pub counters: Vec<RemoteCounter>,
     /// The change.
     pub change: Change,
