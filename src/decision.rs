@@ -39,7 +39,8 @@ impl Denial {
 
     /// The limits that had no room for the request.
     pub fn violated(&self) -> impl Iterator<Item = Status> {
-        self.standing.statuses().filter(|status| !status.admits(self.units))
+        let enforced = self.standing.statuses().filter(|status| !status.is_shadow());
+        enforced.filter(|status| !status.admits(self.units))
     }
 
     /// The tripped limit that keeps the request waiting longest.

@@ -175,7 +175,7 @@ pub use middleware::{
     Ending, ExtensionIdentity, Failure, ForwardedIp, HandleError, HeaderIdentity, Headers,
     Identity, OnStoreFailure, Outcome, PeerIp, ProfileSource, Profiles, Quota, QuotaHandle,
     QuotaLayer, QuotaLayerBuilder, RequestHead, Reset, ResponseBody, ResponseFuture, Rule,
-    Unidentified, UsageService, denial_response,
+    Unidentified, UsageService, WouldDeny, denial_response,
 };
 pub use quotas::Quotas;
 pub use reservation::{Decision, Reservation};

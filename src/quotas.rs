@@ -66,6 +66,21 @@ impl Quotas {
         self.reserve_at(profile, feature, units, self.0.now())
     }
 
+    /// The same for about so many units: for fewer, if that is all that the limits could ever hold.
+    /// For what is estimated before, and known and [committed](Reservation::commit_units) afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As for [`reserve`](Self::reserve).
+    pub fn reserve_about(
+        &self,
+        profile: &Profile,
+        feature: &str,
+        units: u64,
+    ) -> Answer<Result<Decision, Error>> {
+        self.reserve_about_at(profile, feature, units, self.0.now())
+    }
+
     pub(crate) fn reserve_at(
         &self,
         profile: &Profile,
@@ -73,10 +88,49 @@ impl Quotas {
         units: u64,
         now: Timestamp,
     ) -> Answer<Result<Decision, Error>> {
-        let allowance = match self.0.allowance(profile, feature) {
-            Ok(allowance) => allowance,
-            Err(error) => return Answer::Ready(Err(error)),
-        };
+        match self.0.allowance(profile, feature) {
+            Ok(allowance) => self.reserve_of(profile, allowance, units, now),
+            Err(error) => Answer::Ready(Err(error)),
+        }
+    }
+
+    pub(crate) fn reserve_about_at(
+        &self,
+        profile: &Profile,
+        feature: &str,
+        units: u64,
+        now: Timestamp,
+    ) -> Answer<Result<Decision, Error>> {
+        match self.0.allowance(profile, feature) {
+            Ok(allowance) => {
+                let units = units.min(allowance.capacity());
+                self.reserve_of(profile, allowance, units, now)
+            }
+            Err(error) => Answer::Ready(Err(error)),
+        }
+    }
+
+    /// Sets more units aside for a request that has a reservation: it has been counted as a request.
+    pub(crate) fn reserve_more(
+        &self,
+        profile: &Profile,
+        feature: &str,
+        units: u64,
+    ) -> Answer<Result<Decision, Error>> {
+        let now = self.0.now();
+        match self.0.allowance(profile, feature) {
+            Ok(allowance) => self.reserve_of(profile, Arc::new(allowance.of_units()), units, now),
+            Err(error) => Answer::Ready(Err(error)),
+        }
+    }
+
+    fn reserve_of(
+        &self,
+        profile: &Profile,
+        allowance: Arc<Allowance>,
+        units: u64,
+        now: Timestamp,
+    ) -> Answer<Result<Decision, Error>> {
         let mode = self.0.mode();
         if mode == Mode::Unmetered || profile.is_unlimited() {
             let standing = Standing::uncounted(allowance, now);
@@ -88,10 +142,12 @@ impl Quotas {
                 .map(|standing| Ok(Decision::Granted(Reservation::new(None, 0, standing?))));
         }
         // What could never fit is counted as the most that can be.
-        let units = if mode == Mode::Shadow { units.min(MAX_UNITS) } else { units };
+        let denies = mode == Mode::Enforce && !allowance.is_shadow();
+        let units = if denies { units } else { units.min(MAX_UNITS) };
         let mut charges: SmallVec<[Charge<'_>; 2]> = SmallVec::new();
         for keyed in allowance.limits() {
-            let ceiling = (mode == Mode::Enforce).then_some(keyed.limit.amount());
+            let enforced = mode == Mode::Enforce && !keyed.limit.is_shadow();
+            let ceiling = enforced.then_some(keyed.limit.amount());
             match Counter::at(profile, keyed, now) {
                 Ok(counter) => charges.push(Charge { counter, ceiling }),
                 Err(error) => return Answer::Ready(Err(error)),

@@ -15,6 +15,7 @@ pub struct Status {
     limit: CompactString,
     scope: Scope,
     measure: Measure,
+    shadow: bool,
     amount: u64,
     count: Count,
     as_of: Timestamp,
@@ -26,6 +27,7 @@ impl Status {
             limit: CompactString::new(keyed.limit.name()),
             scope: keyed.limit.scoped(),
             measure: keyed.limit.measure(),
+            shadow: keyed.limit.is_shadow(),
             amount: keyed.limit.amount(),
             count,
             as_of,
@@ -88,6 +90,12 @@ impl Status {
         Some(self.as_of.seconds_until(resets_at))
     }
 
+    /// Whether the limit only counts, and never denies.
+    #[must_use]
+    pub fn is_shadow(&self) -> bool {
+        self.shadow
+    }
+
     /// Whether what is taken comes back by itself: at a reset, or when requests in flight end.
     pub(crate) fn comes_back(&self) -> bool {
         self.measure == Measure::InFlight || self.count.window.resets_at().is_some()
@@ -133,7 +141,14 @@ impl Standing {
     /// Each limit's status, in the plan's order. Empty in a decision where nothing is
     /// counted: for an unlimited profile, or an unmetered engine.
     pub fn statuses(&self) -> impl Iterator<Item = Status> {
-        self.counted().map(|(keyed, count)| Status::new(keyed, *count, self.as_of))
+        self.counted().map(|counted| self.status(counted))
+    }
+
+    /// The limits that are over their amount: in a decision that granted, those that would have denied
+    /// it if they, or the engine, were not in shadow mode.
+    pub fn exceeded(&self) -> impl Iterator<Item = Status> {
+        let over = |(keyed, count): &(&KeyedLimit, &Count)| !count.admits(0, keyed.limit.amount());
+        self.counted().filter(over).map(|counted| self.status(counted))
     }
 
     /// Units left before the first limit trips that counts units, if there is one, else requests left;
@@ -141,7 +156,7 @@ impl Standing {
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
         let left = |measures: fn(Measure) -> bool| {
-            let counted = self.counted().filter(move |(it, _)| measures(it.limit.measure()));
+            let counted = self.enforced().filter(move |(it, _)| measures(it.limit.measure()));
             counted.map(|(keyed, count)| count.remaining(keyed.limit.amount())).min()
         };
         left(|measure| measure == Measure::Units).or_else(|| left(|_| true))
@@ -150,12 +165,12 @@ impl Standing {
     /// When the first limit starts over; none where nothing is counted, or never starts over.
     #[must_use]
     pub fn resets_at(&self) -> Option<DateTime<Utc>> {
-        let ends = self.counts.iter().filter_map(|count| count.window.resets_at());
+        let ends = self.enforced().filter_map(|(_, count)| count.window.resets_at());
         ends.min().map(DateTime::from)
     }
 
     pub(crate) fn admits(&self, units: u64) -> bool {
-        self.counted().all(|(KeyedLimit { limit, .. }, count)| {
+        self.enforced().all(|(KeyedLimit { limit, .. }, count)| {
             count.admits(limit.measure().held(units), limit.amount())
         })
     }
@@ -164,7 +179,16 @@ impl Standing {
         &self.allowance
     }
 
-    pub(crate) fn counted(&self) -> impl Iterator<Item = (&KeyedLimit, &Count)> {
+    /// The limits that can deny, with their counts.
+    pub(crate) fn enforced(&self) -> impl Iterator<Item = (&KeyedLimit, &Count)> {
+        self.counted().filter(|(keyed, _)| !keyed.limit.is_shadow())
+    }
+
+    fn status(&self, (keyed, count): (&KeyedLimit, &Count)) -> Status {
+        Status::new(keyed, *count, self.as_of)
+    }
+
+    fn counted(&self) -> impl Iterator<Item = (&KeyedLimit, &Count)> {
         self.allowance.limits().iter().zip(&self.counts)
     }
 

@@ -132,6 +132,28 @@ impl Allowance {
         &self.limits
     }
 
+    /// The most units that a reservation can be granted, at least 1.
+    pub(crate) fn capacity(&self) -> u64 {
+        let limits = self.limits.iter().map(|keyed| &keyed.limit);
+        let bounding = limits.filter(|it| it.measure() == Measure::Units && !it.is_shadow());
+        bounding.map(Limit::amount).min().unwrap_or(u64::MAX).max(1)
+    }
+
+    /// The limits that count units; there may be none.
+    pub(crate) fn of_units(&self) -> Self {
+        let counts_units = |keyed: &&KeyedLimit| keyed.limit.measure() == Measure::Units;
+        Self {
+            feature: self.feature.clone(),
+            limits: self.limits.iter().filter(counts_units).cloned().collect(),
+            description: OnceLock::new(),
+        }
+    }
+
+    /// Whether no limit ever denies.
+    pub(crate) fn is_shadow(&self) -> bool {
+        self.limits.iter().all(|keyed| keyed.limit.is_shadow())
+    }
+
     /// The limits as `describe` puts them. It is asked once, unless some windows are longer than
     /// others.
     pub(crate) fn description(&self, describe: impl FnOnce() -> Bytes) -> Bytes {

@@ -24,6 +24,7 @@ pub struct Limit {
     scope: Scope,
     measure: Measure,
     unit: Option<CompactString>,
+    shadow: bool,
 }
 
 impl Limit {
@@ -34,7 +35,8 @@ impl Limit {
             Window::Concurrent => Measure::InFlight,
             _ => Measure::Units,
         };
-        Self { name: window.kind(), amount, window, scope: Scope::Profile, measure, unit: None }
+        let (name, scope) = (window.kind(), Scope::Profile);
+        Self { name, amount, window, scope, measure, unit: None, shadow: false }
     }
 
     /// Makes it a limit of everybody in this scope together.
@@ -63,6 +65,14 @@ impl Limit {
         if self.measure == Measure::Units {
             self.measure = Measure::Requests;
         }
+        self
+    }
+
+    /// Counts, but never denies: to see what the limit would do. Clients are not told of it;
+    /// [`Standing::exceeded`](crate::Standing::exceeded) tells what it would have denied.
+    #[must_use]
+    pub fn shadow(mut self) -> Self {
+        self.shadow = true;
         self
     }
 
@@ -110,6 +120,12 @@ impl Limit {
     #[must_use]
     pub fn measure(&self) -> Measure {
         self.measure
+    }
+
+    /// Whether it only counts, and never denies.
+    #[must_use]
+    pub fn is_shadow(&self) -> bool {
+        self.shadow
     }
 
     /// The unit's name, if it has one.

@@ -94,7 +94,7 @@ impl Headers {
 
 fn write_draft_11(standing: &Standing, headers: &mut HeaderMap) {
     let mut state = Text::default();
-    for (KeyedLimit { limit, .. }, count) in standing.counted() {
+    for (KeyedLimit { limit, .. }, count) in standing.enforced() {
         state.item(limit.name());
         state.parameter(";r=", count.remaining(limit.amount()));
         if let Some(end) = count.window.resets_at() {
@@ -113,7 +113,7 @@ fn write_draft_11(standing: &Standing, headers: &mut HeaderMap) {
 
 fn policy_11(standing: &Standing) -> Bytes {
     let mut policy = Text::default();
-    for (KeyedLimit { limit, .. }, count) in standing.counted() {
+    for (KeyedLimit { limit, .. }, count) in standing.enforced() {
         policy.item(limit.name());
         policy.parameter(";q=", limit.amount());
         if let Some(unit) = unit(limit) {
@@ -135,7 +135,7 @@ fn unit(limit: &Limit) -> Option<&str> {
 /// Draft 7 requires a window and a reset, so a lifetime limit cannot be said in it.
 fn write_draft_7(standing: &Standing, headers: &mut HeaderMap) {
     let resetting = || {
-        let limits = standing.counted().map(|(keyed, count)| (&keyed.limit, count));
+        let limits = standing.enforced().map(|(keyed, count)| (&keyed.limit, count));
         limits.filter(|(_, count)| count.window.resets_at().is_some())
     };
     let Some((limit, count)) = resetting().min_by_key(remaining) else {
@@ -156,7 +156,7 @@ fn write_draft_7(standing: &Standing, headers: &mut HeaderMap) {
 
 /// The limit with the fewest units left.
 fn tightest(standing: &Standing) -> Option<(&Limit, &Count)> {
-    let limits = standing.counted().map(|(keyed, count)| (&keyed.limit, count));
+    let limits = standing.enforced().map(|(keyed, count)| (&keyed.limit, count));
     limits.min_by_key(remaining)
 }
 
