@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tower_quota::store::{
     Answer, Change, Charge, Counter, Hold, HoldId, Reserve, Settle, Store, Verdict,
 };
-use tower_quota::{Count, Counts, Decision, Limit, Measure, Plan, Profile, Quotas, Spent};
+use tower_quota::{Buckets, Count, Counts, Decision, Limit, Measure, Plan, Profile, Quotas, Spent};
 use tower_quota::{StoreError, Timestamp, Window};
 
 /// Which count it is: whose, of which limit, from when on. It is kept in parts: joined to one text,
@@ -21,17 +21,62 @@ fn key(counter: &Counter<'_>) -> Key {
     (counter.scope.as_bytes().to_vec(), counter.limit.as_str().to_owned(), counter.window.start)
 }
 
-/// All counts, and the holds that are still open: their counts, as each is measured, and their units.
+/// A count, and what makes it up where its window rolls.
+#[derive(Clone, Debug)]
+struct Page {
+    count: Count,
+    measure: Measure,
+    buckets: Option<Buckets>,
+}
+
+/// An open hold.
+#[derive(Debug)]
+struct Held {
+    keys: Vec<Key>,
+    units: u64,
+    at: Timestamp,
+}
+
+/// All counts, and the holds that are still open.
 #[derive(Debug, Default)]
 struct Books {
-    counts: HashMap<Key, Count>,
-    holds: HashMap<HoldId, (Vec<(Key, Measure)>, u64)>,
+    pages: HashMap<Key, Page>,
+    holds: HashMap<HoldId, Held>,
 }
 
 impl Books {
-    fn count(&self, counter: &Counter<'_>) -> Count {
-        let count = self.counts.get(&key(counter)).copied();
-        count.unwrap_or(Count::unused(counter.window))
+    /// A count as it is now.
+    fn page(&self, counter: &Counter<'_>, now: Timestamp) -> Page {
+        let known = self.pages.get(&key(counter)).cloned();
+        let mut page = known.unwrap_or_else(|| Page {
+            count: Count::unused(counter.window),
+            measure: counter.limit.measure(),
+            buckets: counter.limit.rolling().map(|rolling| Buckets::new(rolling, now)),
+        });
+        if let Some(buckets) = &mut page.buckets {
+            buckets.advance(now);
+            page.count.used = buckets.sum();
+        }
+        page.look_ahead(1);
+        page
+    }
+}
+
+impl Page {
+    /// Where the window rolls, it ends when so many units have come back.
+    fn look_ahead(&mut self, units: u64) {
+        if let Some(buckets) = &self.buckets {
+            self.count.window.end = buckets.come_back_at(units.max(1), self.count.held);
+        }
+    }
+
+    fn settle(&mut self, hold: &Held, spent: Spent) {
+        let used = self.count.used;
+        self.count.settle(self.measure, hold.units, spent);
+        if let Some(buckets) = &mut self.buckets {
+            // To where it was reserved, however late.
+            buckets.add(hold.at, self.count.used - used);
+        }
     }
 }
 
@@ -42,10 +87,10 @@ struct Ledger(Mutex<Books>);
 impl Settle for Ledger {
     fn settle(&self, id: HoldId, spent: Spent) {
         let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((keys, units)) = books.holds.remove(&id) else { return };
-        for (key, measure) in keys {
-            if let Some(count) = books.counts.get_mut(&key) {
-                count.settle(measure, units, spent);
+        let Some(hold) = books.holds.remove(&id) else { return };
+        for key in &hold.keys {
+            if let Some(page) = books.pages.get_mut(key) {
+                page.settle(&hold, spent);
             }
         }
     }
@@ -64,42 +109,59 @@ impl MapStore {
 impl Store for MapStore {
     fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
         let mut books = self.books();
-        let count = |charge: &Charge<'_>| books.count(&charge.counter);
-        let mut counts: Counts = request.charges.iter().map(count).collect();
+        let page = |charge: &Charge<'_>| books.page(&charge.counter, request.now);
+        let mut pages: Vec<Page> = request.charges.iter().map(page).collect();
+        let counts = |pages: &[Page]| -> Counts { pages.iter().map(|page| page.count).collect() };
         // The same id again is the same grant.
         if !books.holds.contains_key(&request.id) {
-            let mut each = request.charges.iter().zip(&counts);
-            if !each.all(|(charge, count)| charge.admits(count, request.units)) {
-                return Answer::Ready(Ok(Verdict::Denied(counts)));
+            let mut each = request.charges.iter().zip(&pages);
+            if !each.all(|(charge, page)| charge.admits(&page.count, request.units)) {
+                for (charge, page) in request.charges.iter().zip(&mut pages) {
+                    page.look_ahead(charge.missing(&page.count, request.units));
+                }
+                return Answer::Ready(Ok(Verdict::Denied(counts(&pages))));
             }
             let mut keys = Vec::new();
-            for (charge, count) in request.charges.iter().zip(&mut counts) {
-                let (key, measure) = (key(&charge.counter), charge.counter.limit.measure());
-                count.held += measure.held(request.units);
-                books.counts.insert(key.clone(), *count);
-                keys.push((key, measure));
+            for (charge, page) in request.charges.iter().zip(&mut pages) {
+                page.count.held += page.measure.held(request.units);
+                page.look_ahead(1);
+                let key = key(&charge.counter);
+                books.pages.insert(key.clone(), page.clone());
+                keys.push(key);
             }
-            books.holds.insert(request.id, (keys, request.units));
+            let hold = Held { keys, units: request.units, at: request.now };
+            books.holds.insert(request.id, hold);
         }
-        Answer::Ready(Ok(Verdict::Granted(Hold::new(request.id, self.0.clone()), counts)))
+        let hold = Hold::new(request.id, self.0.clone());
+        Answer::Ready(Ok(Verdict::Granted(hold, counts(&pages))))
     }
 
-    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
+    fn read(
+        &self,
+        counters: &[Counter<'_>],
+        now: Timestamp,
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
         let books = self.books();
-        Answer::Ready(Ok(counters.iter().map(|counter| books.count(counter)).collect()))
+        let count = |counter| books.page(counter, now).count;
+        Answer::Ready(Ok(counters.iter().map(count).collect()))
     }
 
     fn change(
         &self,
         counters: &[Counter<'_>],
         change: Change,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
         let mut books = self.books();
         for counter in counters {
-            let mut count = books.count(counter);
-            count.used = change.applied_to(count.used);
-            books.counts.insert(key(counter), count);
+            let mut page = books.page(counter, now);
+            let (before, used) = (page.count.used, change.applied_to(page.count.used));
+            page.count.used = used;
+            if let Some(buckets) = &mut page.buckets {
+                buckets.add(now, used.saturating_sub(before));
+                buckets.take(before.saturating_sub(used));
+            }
+            books.pages.insert(key(counter), page);
         }
         Answer::Ready(Ok(()))
     }

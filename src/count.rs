@@ -31,6 +31,13 @@ impl Count {
             .is_some_and(|total| total <= amount)
     }
 
+    /// How many units have to come back before `units` more fit into `amount`.
+    #[must_use]
+    pub fn missing(&self, units: u64, amount: u64) -> u64 {
+        let taken = self.used.saturating_add(self.held);
+        taken.saturating_add(units).saturating_sub(amount)
+    }
+
     /// What is left of `amount`: less what is used and held, never below 0.
     #[must_use]
     pub fn remaining(&self, amount: u64) -> u64 {

@@ -170,7 +170,9 @@ pub use count::{Count, Counts, Spent};
 pub use decision::{Check, Denial, Settlement};
 pub use engine::Mode;
 pub use error::{BoxError, ConfigError, Error, StoreError};
-pub use limits::{Limit, LimitKey, Measure, Plan, Profile, ProfileId, Scope, Span, Window};
+pub use limits::{
+    Buckets, Limit, LimitKey, Measure, Plan, Profile, ProfileId, Rolling, Scope, Span, Window,
+};
 pub use middleware::{
     Ending, ExtensionIdentity, Failure, ForwardedIp, HandleError, HeaderIdentity, Headers,
     Identity, OnStoreFailure, Outcome, PeerIp, ProfileSource, Profiles, Quota, QuotaHandle,

@@ -239,7 +239,7 @@ impl Quotas {
         };
         let counters = allowances.iter().map(|allowance| Counter::all(profile, allowance, now));
         let answer = match counters.collect::<Result<Vec<_>, _>>() {
-            Ok(counters) => self.0.store.read(&counters.concat()),
+            Ok(counters) => self.0.store.read(&counters.concat(), now),
             Err(error) => return Answer::Ready(Err(error)),
         };
         let unlimited = profile.is_unlimited();
@@ -274,7 +274,7 @@ impl Quotas {
         now: Timestamp,
     ) -> Answer<Result<Standing, Error>> {
         let answer = match Counter::all(profile, &allowance, now) {
-            Ok(counters) => self.0.store.read(&counters),
+            Ok(counters) => self.0.store.read(&counters, now),
             Err(error) => return Answer::Ready(Err(error)),
         };
         answer.map(move |counts| Ok(Standing::new(allowance, counts?.into(), now)))

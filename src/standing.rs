@@ -7,7 +7,7 @@ use compact_str::CompactString;
 
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
-use crate::limits::{Allowance, KeyedLimit, Measure, Scope};
+use crate::limits::{Allowance, KeyedLimit, Measure, Scope, Window};
 
 /// Where a profile stands with one limit, as of the moment of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,7 @@ pub struct Status {
     scope: Scope,
     measure: Measure,
     shadow: bool,
+    window: Window,
     amount: u64,
     count: Count,
     as_of: Timestamp,
@@ -28,6 +29,7 @@ impl Status {
             scope: keyed.limit.scoped(),
             measure: keyed.limit.measure(),
             shadow: keyed.limit.is_shadow(),
+            window: keyed.limit.window(),
             amount: keyed.limit.amount(),
             count,
             as_of,
@@ -77,7 +79,8 @@ impl Status {
         self.count.remaining(self.amount)
     }
 
-    /// When the count starts over; none for a lifetime limit.
+    /// When the count starts over; none for a lifetime limit. Where the window rolls, when the units that
+    /// were denied fit, or else when the first unit comes back.
     #[must_use]
     pub fn resets_at(&self) -> Option<DateTime<Utc>> {
         self.count.window.resets_at().map(DateTime::from)
@@ -109,7 +112,7 @@ impl Status {
     /// The length of the present window in seconds, rounded up; none for a lifetime limit.
     #[must_use]
     pub fn window_seconds(&self) -> Option<u64> {
-        self.count.window.seconds()
+        self.window.rolling_seconds().or_else(|| self.count.window.seconds())
     }
 }
 

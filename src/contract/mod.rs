@@ -50,6 +50,7 @@
 )]
 
 mod all_or_nothing;
+pub(crate) mod dice;
 mod edges;
 mod exact;
 mod ids;
@@ -57,6 +58,7 @@ mod measures;
 mod never_forgotten;
 mod own_window;
 mod payer;
+mod rolling;
 mod scopes;
 mod settled_once;
 
@@ -70,6 +72,7 @@ pub use ids::*;
 pub use measures::*;
 pub use never_forgotten::*;
 pub use own_window::*;
+pub use rolling::*;
 pub use scopes::*;
 pub use settled_once::*;
 
@@ -136,6 +139,11 @@ macro_rules! contract {
             no_more_are_in_flight_than_may_be
             tasks_in_flight_are_never_more_than_the_limit
             changes_leave_what_is_in_flight
+            // rolling
+            no_span_is_granted_more_than_the_amount
+            units_fit_when_a_denial_says_so
+            a_late_commit_counts_from_when_it_was_reserved
+            changes_of_a_rolling_window_come_and_go
             // settled_once
             a_reservation_is_settled_as_it_is_told
             a_second_settlement_changes_nothing

@@ -14,7 +14,7 @@ async fn back_then(store: &impl Store, payer: &Payer, then: Timestamp) -> (u64, 
     let allowance = Allowance::new(FEATURE, &limits).expect("the law's limit is bad");
     let counters =
         Counter::all(payer.profile(), &allowance, then).expect("it is the profile's own");
-    let counts = store.read(&counters).await;
+    let counts = store.read(&counters, then).await;
     let counts = counts.expect("the store failed to read a day that is just over");
     let count = counts.first().expect("there is a limit");
     (count.used, count.held)

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clerk::{Clerk, MILLI, PATIENCE, Slip, limit_key};
-use super::dice::Dice;
 use super::model::Model;
 use crate::clock::Timestamp;
+use crate::contract::dice::Dice;
 use crate::contract::earlier;
 use crate::count::Spent;
 use crate::limits::{Limit, Span, Window};
@@ -46,11 +46,16 @@ impl Cast {
         let lifetime = Span { start: Timestamp::MIN, end: Timestamp::MAX };
         let requests = limit_key(&Limit::new(1, Window::Lifetime).per_request());
         let in_flight = limit_key(&Limit::new(1, Window::Concurrent));
+        let rolling = limit_key(&Limit::new(1, Window::Rolling(Duration::from_secs(90))));
         let mut counters = vec![
             clerk.counter(format!("profile {number}")),
             RemoteCounter { limit: requests, ..clerk.counter(format!("tenant {number}")) },
             clerk.counter_in(format!("profile {number}"), Span { start, end }),
             clerk.counter_in(format!("everyone {number}"), lifetime),
+            RemoteCounter {
+                limit: rolling,
+                ..clerk.counter_in(format!("profile {number}"), lifetime)
+            },
         ];
         let lines = [(); 2].map(|()| Line {
             nonce: dice.number(),

@@ -6,10 +6,11 @@ use super::cast::Cast;
 use super::clerk::{Clerk, Slip};
 use super::model::Model;
 use crate::contract::Subject;
-use crate::count::Count;
+use crate::count::{Count, Counts};
 use crate::error::StoreError;
 use crate::store::{
-    HoldId, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement, Renewal,
+    Held, HoldId, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement,
+    Renewal,
 };
 
 const STEPS: u64 = 40;
@@ -72,7 +73,13 @@ impl<B: RemoteBooks> Episode<B> {
         ));
         let expected = self.model.reserve(&request, self.clerk.now());
         let verdict = self.clerk.books.reserve(&request).await;
-        self.agree("the verdict", &verdict.map(|verdict| verdict.held), &expected);
+        let counters = request.charges.iter().map(|charge| &charge.counter);
+        let held = verdict.map(|verdict| match verdict.held {
+            Held::Granted(counts) => Held::Granted(plain(counts, counters)),
+            Held::Denied(counts) => Held::Denied(plain(counts, counters)),
+            Held::Stale => Held::Stale,
+        });
+        self.agree("the verdict", &held, &expected);
     }
 
     async fn settle(&mut self) {
@@ -130,9 +137,10 @@ impl<B: RemoteBooks> Episode<B> {
         let now = self.clerk.now();
         let open = self.cast.counters.iter().filter(|counter| !self.model.is_over(counter, now));
         let open: Vec<RemoteCounter> = open.cloned().collect();
-        let counts: Vec<Count> = open.iter().map(|counter| self.model.count(counter)).collect();
+        let counts = open.iter().map(|counter| self.model.count(counter, now));
         let read = self.clerk.books.read(&open).await;
-        self.agree("the counts", &read, &Ok(counts));
+        let read = read.map(|counts| plain(counts.into(), open.iter()));
+        self.agree("the counts", &read, &Ok(counts.collect()));
     }
 
     /// Which of the counters it is.
@@ -159,4 +167,10 @@ impl<B: RemoteBooks> Episode<B> {
             self.steps.join("\n  "),
         );
     }
+}
+
+/// Counts without what books alone know: when units come back where a window rolls.
+fn plain<'a>(counts: Counts, counters: impl Iterator<Item = &'a RemoteCounter>) -> Counts {
+    let each = counts.into_iter().zip(counters);
+    each.map(|(count, counter)| Count { window: counter.window, ..count }).collect()
 }

@@ -11,7 +11,6 @@
 mod cast;
 mod change;
 mod clerk;
-mod dice;
 mod episodes;
 mod lapse;
 mod model;

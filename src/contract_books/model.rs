@@ -1,13 +1,13 @@
 //! Books as plain as can be: what books outside of this process have to agree with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
 use crate::limits::Measure;
 use crate::store::{
-    Held, HoldId, Lapse, Lease, MAX_COUNT, RemoteChange, RemoteCharge, RemoteCounter,
+    Change, Held, HoldId, Lapse, Lease, MAX_COUNT, RemoteChange, RemoteCharge, RemoteCounter,
     RemoteReserve, RemoteSettlement, Renewal,
 };
 
@@ -16,7 +16,7 @@ use crate::store::{
 #[derive(Debug)]
 pub(super) struct Model {
     lease: Lease,
-    used: HashMap<RemoteCounter, u64>,
+    used: HashMap<RemoteCounter, Used>,
     /// The last number of each line that a counter has seen.
     seen: HashMap<(RemoteCounter, u64), u64>,
     /// All that are not settled.
@@ -28,8 +28,45 @@ struct Hold {
     counters: Vec<RemoteCounter>,
     units: u64,
     lapse: Lapse,
+    made_at: Timestamp,
     deadline: Timestamp,
     lapsed: bool,
+}
+
+/// What is used, by the step in which it was reserved. Where the window does not roll, there is one.
+#[derive(Debug, Default)]
+struct Used(BTreeMap<i64, u64>);
+
+impl Used {
+    fn sum(&self, counter: &RemoteCounter, now: Timestamp) -> u64 {
+        let gone = counter.limit.rolling().map_or(i64::MIN, |rolling| rolling.bucket(now) - 61);
+        self.0.iter().filter(|(step, _)| **step > gone).map(|(_, units)| units).sum()
+    }
+
+    /// Adds what was spent, and takes back what was charged before.
+    fn correct(&mut self, step: i64, spent: u64, charged: u64) {
+        let used = self.0.entry(step).or_default();
+        *used = used.saturating_add(spent).min(MAX_COUNT).saturating_sub(charged);
+    }
+
+    fn change(&mut self, change: Change, step: i64) {
+        match change {
+            Change::Debit(units) => self.correct(step, units, 0),
+            Change::Credit(mut units) => {
+                for used in self.0.values_mut().rev() {
+                    let taken = units.min(*used);
+                    *used -= taken;
+                    units -= taken;
+                }
+            }
+            Change::Reset => self.0.clear(),
+        }
+    }
+}
+
+/// In which step of its window an instant is.
+fn step(counter: &RemoteCounter, at: Timestamp) -> i64 {
+    counter.limit.rolling().map_or(0, |rolling| rolling.bucket(at))
 }
 
 impl Model {
@@ -44,7 +81,7 @@ impl Model {
             if hold.lapse == Lapse::Charge {
                 for counter in hold.counters.iter().filter(|counter| is_spent(counter)) {
                     let used = self.used.entry(counter.clone()).or_default();
-                    *used = capped(*used + hold.units_of(counter));
+                    used.correct(step(counter, hold.made_at), hold.units_of(counter), 0);
                 }
             }
         }
@@ -75,20 +112,21 @@ impl Model {
         }
         self.check(request.charges.iter().map(|charge| &charge.counter), now)?;
         if !self.holds.contains_key(&request.id) {
-            if !request.charges.iter().all(|charge| self.admits(charge, request.units)) {
-                return Ok(Held::Denied(self.told(&request.charges)));
+            if !request.charges.iter().all(|charge| self.admits(charge, request.units, now)) {
+                return Ok(Held::Denied(self.told(&request.charges, now)));
             }
             let counters = request.charges.iter().map(|charge| charge.counter.clone());
             let hold = Hold {
                 counters: counters.collect(),
                 units: request.units,
                 lapse: request.lapse,
+                made_at: now,
                 deadline: now.saturating_add(self.lease.length),
                 lapsed: false,
             };
             self.holds.insert(request.id, hold);
         }
-        Ok(Held::Granted(self.told(&request.charges)))
+        Ok(Held::Granted(self.told(&request.charges, now)))
     }
 
     /// The ids of those that come too early.
@@ -110,7 +148,7 @@ impl Model {
                 };
                 let charged = if charged { units } else { 0 };
                 let used = self.used.entry(counter.clone()).or_default();
-                *used = capped(used.saturating_add(spent).saturating_sub(charged));
+                used.correct(step(counter, hold.made_at), spent, charged);
             }
         }
         early
@@ -135,26 +173,26 @@ impl Model {
             if *seen < change.sequence {
                 *seen = change.sequence;
                 let used = self.used.entry(counter.clone()).or_default();
-                *used = capped(change.change.applied_to(*used));
+                used.change(change.change, step(counter, now));
             }
         }
         Ok(())
     }
 
-    pub(super) fn count(&self, counter: &RemoteCounter) -> Count {
+    pub(super) fn count(&self, counter: &RemoteCounter, now: Timestamp) -> Count {
         let live = self.holds.values().filter(|hold| !hold.lapsed);
         let held = live.filter(|hold| hold.counters.contains(counter));
         let held = held.map(|hold| hold.units_of(counter)).sum();
-        let used = self.used.get(counter).copied().unwrap_or_default();
+        let used = self.used.get(counter).map_or(0, |used| used.sum(counter, now));
         Count { used, held, window: counter.window }
     }
 
-    fn told(&self, charges: &[RemoteCharge]) -> Counts {
-        charges.iter().map(|charge| self.count(&charge.counter)).collect()
+    fn told(&self, charges: &[RemoteCharge], now: Timestamp) -> Counts {
+        charges.iter().map(|charge| self.count(&charge.counter, now)).collect()
     }
 
-    fn admits(&self, charge: &RemoteCharge, units: u64) -> bool {
-        let Count { used, held, .. } = self.count(&charge.counter);
+    fn admits(&self, charge: &RemoteCharge, units: u64, now: Timestamp) -> bool {
+        let Count { used, held, .. } = self.count(&charge.counter, now);
         let units = units_of(&charge.counter, units);
         let below_ceiling = charge.ceiling.is_none_or(|ceiling| used + held + units <= ceiling);
         below_ceiling && held + units <= MAX_COUNT
@@ -185,8 +223,4 @@ fn units_of(counter: &RemoteCounter, units: u64) -> u64 {
 
 fn is_spent(counter: &RemoteCounter) -> bool {
     counter.limit.measure() != Measure::InFlight
-}
-
-fn capped(used: u64) -> u64 {
-    used.min(MAX_COUNT)
 }

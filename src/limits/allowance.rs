@@ -11,6 +11,7 @@ use foldhash::quality::FixedState;
 
 use super::limit::Limit;
 use super::measure::Measure;
+use super::rolling::Rolling;
 use super::scope::Scope;
 use super::window::Window;
 use crate::bounds::{MAX_UNITS, is_name};
@@ -24,6 +25,7 @@ pub struct LimitKey {
     text: CompactString,
     scope: Scope,
     measure: Measure,
+    rolling: Option<Rolling>,
     /// Kept, because a key is made once and hashed in every request.
     hash: u64,
 }
@@ -37,7 +39,8 @@ impl LimitKey {
             text.push_str("/requests");
         }
         let hash = FixedState::default().hash_one(text.as_str());
-        Self { text, scope, measure: limit.measure(), hash }
+        let (measure, rolling) = (limit.measure(), limit.window().rolling());
+        Self { text, scope, measure, rolling, hash }
     }
 
     /// The key as text: the same in every process, and no other limit's.
@@ -56,6 +59,13 @@ impl LimitKey {
     #[must_use]
     pub fn measure(&self) -> Measure {
         self.measure
+    }
+
+    /// How its window rolls, if it does. The books find out by themselves what counts in it: a
+    /// counter's [`window`](crate::store::Counter::window) has no end then.
+    #[must_use]
+    pub fn rolling(&self) -> Option<Rolling> {
+        self.rolling
     }
 }
 

@@ -6,6 +6,7 @@ mod limit;
 mod measure;
 mod plan;
 mod profile;
+mod rolling;
 mod scope;
 mod window;
 
@@ -16,5 +17,6 @@ pub use limit::Limit;
 pub use measure::Measure;
 pub use plan::Plan;
 pub use profile::{Profile, ProfileId};
+pub use rolling::{Buckets, Rolling};
 pub use scope::Scope;
 pub use window::{Span, Window};

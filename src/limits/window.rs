@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, Utc};
 use compact_str::{CompactString, format_compact};
 
+use super::rolling::Rolling;
 use crate::clock::Timestamp;
 
 const SECOND: i64 = 1_000;
@@ -36,6 +37,10 @@ pub enum Window {
     /// Spans of this length, laid end to end from the Unix epoch: a whole number of milliseconds,
     /// at least 1.
     Fixed(Duration),
+    /// Not at once: units come back a length of this after they were reserved, in steps of a sixtieth
+    /// of it. In no span of this length are more units reserved than the amount, wherever it begins. A
+    /// whole number of milliseconds, at least 1.
+    Rolling(Duration),
     /// Never: what is used stays used.
     Lifetime,
     /// Never, for nothing is used: only requests in flight are counted, each once.
@@ -107,14 +112,34 @@ impl Window {
                 Span::of_months(NaiveDate::from_ymd_opt(year, 1, 1), 12)
             }
             Self::Fixed(length) => Span::on_grid(at, millis(length).unwrap_or(i64::MAX), 0),
-            Self::Lifetime | Self::Concurrent => Span::LIFETIME,
+            // What there is of a rolling one is for the books to say.
+            Self::Rolling(_) | Self::Lifetime | Self::Concurrent => Span::LIFETIME,
+        }
+    }
+
+    /// How long it is in seconds, rounded up, where that does not depend on when it is.
+    pub(crate) fn rolling_seconds(self) -> Option<u64> {
+        match self {
+            Self::Rolling(length) => {
+                let begun = u64::from(length.subsec_nanos() > 0);
+                Some(length.as_secs().saturating_add(begun))
+            }
+            _ => None,
+        }
+    }
+
+    /// How it rolls, if it does.
+    pub(crate) fn rolling(self) -> Option<Rolling> {
+        match self {
+            Self::Rolling(length) => Some(Rolling::new(millis(length).unwrap_or(i64::MAX))),
+            _ => None,
         }
     }
 
     /// Whether time can be cut into such windows.
     pub(crate) fn is_valid(self) -> bool {
         match self {
-            Self::Fixed(length) => millis(length).is_some(),
+            Self::Fixed(length) | Self::Rolling(length) => millis(length).is_some(),
             _ => true,
         }
     }
@@ -134,13 +159,18 @@ impl Window {
             Self::Week => CompactString::const_new("week"),
             Self::Month => CompactString::const_new("month"),
             Self::Year => CompactString::const_new("year"),
-            Self::Fixed(length) if length.subsec_nanos() == 0 => {
-                format_compact!("{}s", length.as_secs())
-            }
-            Self::Fixed(length) => format_compact!("{}ms", length.as_millis()),
+            Self::Fixed(length) => text(length),
+            Self::Rolling(length) => format_compact!("rolling-{}", text(length)),
             Self::Lifetime => CompactString::const_new("lifetime"),
             Self::Concurrent => CompactString::const_new("concurrent"),
         }
+    }
+}
+
+fn text(length: Duration) -> CompactString {
+    match length.subsec_nanos() {
+        0 => format_compact!("{}s", length.as_secs()),
+        _ => format_compact!("{}ms", length.as_millis()),
     }
 }
 

@@ -119,11 +119,16 @@ fn policy_11(standing: &Standing) -> Bytes {
         if let Some(unit) = unit(limit) {
             policy.unit(unit);
         }
-        if let Some(seconds) = count.window.seconds() {
+        if let Some(seconds) = seconds(limit, count) {
             policy.parameter(";w=", seconds);
         }
     }
     Bytes::copy_from_slice(&policy.0)
+}
+
+/// How long the window is.
+fn seconds(limit: &Limit, count: &Count) -> Option<u64> {
+    limit.window().rolling_seconds().or_else(|| count.window.seconds())
 }
 
 /// The unit, where it is not the draft's default, requests.
@@ -145,7 +150,7 @@ fn write_draft_7(standing: &Standing, headers: &mut HeaderMap) {
     for (limit, count) in resetting() {
         policy.comma();
         policy.parameter("", limit.amount());
-        policy.parameter(";w=", count.window.seconds().unwrap_or_default());
+        policy.parameter(";w=", seconds(limit, count).unwrap_or_default());
     }
     let mut state = Text::default();
     state.parameter("limit=", limit.amount());

@@ -97,6 +97,12 @@ impl RemoteCharge {
         can_be_counted && self.ceiling.is_none_or(|ceiling| count.admits(units, ceiling))
     }
 
+    /// How many units have to come back before `units` more fit, by what has been counted.
+    #[must_use]
+    pub fn missing(&self, count: &Count, units: u64) -> u64 {
+        self.ceiling.map_or(0, |ceiling| count.missing(self.units(units), ceiling))
+    }
+
     /// What is held of the counter, by a hold of `units`.
     #[must_use]
     pub fn units(&self, units: u64) -> u64 {

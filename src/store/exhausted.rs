@@ -169,8 +169,12 @@ impl<S: Store> Store for ExhaustedCache<S> {
         })
     }
 
-    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
-        self.inner.read(counters)
+    fn read(
+        &self,
+        counters: &[Counter<'_>],
+        now: Timestamp,
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        self.inner.read(counters, now)
     }
 
     fn change(

@@ -14,7 +14,7 @@ use super::request::{Change, Counter, Reserve};
 use crate::clock::Timestamp;
 use crate::count::{Count, Spent};
 use crate::error::StoreError;
-use crate::limits::{LimitKey, ProfileId};
+use crate::limits::{Buckets, LimitKey, ProfileId};
 
 /// How long a closed window is remembered: for a request that read the clock just before the end,
 /// and for a clock that is set back a little.
@@ -40,6 +40,8 @@ struct CounterEntry {
     scope: ProfileId,
     limit: Arc<LimitKey>,
     count: Count,
+    /// What is used, where the window rolls: `count` has the sum.
+    buckets: Option<Box<Buckets>>,
     /// Holds that refer to this slot, counted apart: a hold may be of no units.
     holds: u32,
 }
@@ -47,6 +49,8 @@ struct CounterEntry {
 struct HoldEntry {
     id: HoldId,
     units: u64,
+    /// When it was made.
+    at: Timestamp,
     /// A counter keeps its slot while a hold refers to it.
     slots: SmallVec<[usize; 2]>,
 }
@@ -80,9 +84,23 @@ impl Ledger {
     }
 
     /// Looks for a counter.
-    pub(super) fn find(&self, hash: u64, counter: &Counter<'_>) -> Result<Found, StoreError> {
+    pub(super) fn find(
+        &mut self,
+        hash: u64,
+        counter: &Counter<'_>,
+        now: Timestamp,
+    ) -> Result<Found, StoreError> {
         let place = self.place(hash, counter);
+        if let Some(entry) = place.slot.and_then(|slot| self.counters.get_mut(slot)) {
+            entry.roll(now);
+        }
         Ok(Found { place, count: self.count(place, counter)? })
+    }
+
+    /// When so many units come back to a counter that was found just now, where its window rolls.
+    pub(super) fn come_back_at(&self, found: &Found, units: u64) -> Option<Timestamp> {
+        let entry = self.counters.get(found.place.slot?)?;
+        Some(entry.buckets.as_ref()?.come_back_at(units.max(1), entry.count.held))
     }
 
     pub(super) fn has(&self, id: HoldId) -> bool {
@@ -100,16 +118,17 @@ impl Ledger {
         let mut opened = false;
         for (counter, found) in counters {
             opened |= found.place.slot.is_none();
-            let slot = self.slot(counter, found.place);
+            let slot = self.slot(counter, found.place, request.now);
             if let Some(entry) = self.counters.get_mut(slot) {
                 let units = counter.limit.measure().held(request.units);
                 entry.holds = entry.holds.saturating_add(1);
                 entry.count.held = entry.count.held.saturating_add(units);
-                found.count.held = entry.count.held;
+                entry.look_ahead();
+                found.count = entry.count;
             }
             slots.push(slot);
         }
-        let hold = HoldEntry { id: request.id, units: request.units, slots };
+        let hold = HoldEntry { id: request.id, units: request.units, at: request.now, slots };
         self.holds.insert_unique(hold_hash(hold.id), hold, |hold| hold_hash(hold.id));
         if opened {
             self.sweep(request.now);
@@ -121,9 +140,9 @@ impl Ledger {
             return;
         };
         let (hold, _) = entry.remove();
-        for slot in hold.slots {
-            if let Some(counter) = self.counters.get_mut(slot) {
-                counter.count.settle(counter.limit.measure(), hold.units, spent);
+        for slot in &hold.slots {
+            if let Some(counter) = self.counters.get_mut(*slot) {
+                counter.settle(&hold, spent);
                 counter.holds = counter.holds.saturating_sub(1);
             }
         }
@@ -138,14 +157,20 @@ impl Ledger {
     }
 
     /// Changes what is used of a counter that was found just now.
-    pub(super) fn change(&mut self, counter: &Counter<'_>, found: Found, change: Change) {
+    pub(super) fn change(
+        &mut self,
+        counter: &Counter<'_>,
+        found: Found,
+        change: Change,
+        now: Timestamp,
+    ) {
         let used = change.applied_to(found.count.used);
         if found.place.slot.is_none() && used == 0 {
             return;
         }
-        let slot = self.slot(counter, found.place);
+        let slot = self.slot(counter, found.place, now);
         if let Some(entry) = self.counters.get_mut(slot) {
-            entry.count.used = used;
+            entry.set_used(used, now);
         }
     }
 
@@ -173,7 +198,7 @@ impl Ledger {
     }
 
     /// The slot of a counter, a new one if it has none.
-    fn slot(&mut self, counter: &Counter<'_>, place: Place) -> usize {
+    fn slot(&mut self, counter: &Counter<'_>, place: Place, now: Timestamp) -> usize {
         if let Some(slot) = place.slot {
             return slot;
         }
@@ -181,6 +206,7 @@ impl Ledger {
             scope: counter.scope.clone(),
             limit: counter.limit.clone(),
             count: Count::unused(counter.window),
+            buckets: counter.limit.rolling().map(|rolling| Box::new(Buckets::new(rolling, now))),
             holds: 0,
         });
         let (hasher, counters) = (&self.hasher, &self.counters);
@@ -198,9 +224,11 @@ impl Ledger {
             if self.cursor >= self.counters.capacity() {
                 self.cursor = 0;
             }
-            let Some(entry) = self.counters.get(slot).filter(|entry| entry.is_over(now)) else {
+            let Some(entry) = self.counters.get_mut(slot) else { continue };
+            entry.roll(now);
+            if !entry.is_over(now) {
                 continue;
-            };
+            }
             if entry.count.used > 0 {
                 self.forgotten = self.forgotten.max(entry.count.window.end);
             }
@@ -214,6 +242,39 @@ impl Ledger {
 }
 
 impl CounterEntry {
+    /// Lets go what does not count any more, where the window rolls.
+    fn roll(&mut self, now: Timestamp) {
+        if let Some(buckets) = &mut self.buckets {
+            buckets.advance(now);
+            self.count.used = buckets.sum();
+            self.look_ahead();
+        }
+    }
+
+    /// The window of one that rolls ends when the first unit comes back.
+    fn look_ahead(&mut self) {
+        if let Some(buckets) = &self.buckets {
+            self.count.window.end = buckets.come_back_at(1, self.count.held);
+        }
+    }
+
+    fn settle(&mut self, hold: &HoldEntry, spent: Spent) {
+        let used = self.count.used;
+        self.count.settle(self.limit.measure(), hold.units, spent);
+        if let Some(buckets) = &mut self.buckets {
+            buckets.add(hold.at, self.count.used.saturating_sub(used));
+            self.count.used = buckets.sum();
+        }
+    }
+
+    fn set_used(&mut self, used: u64, now: Timestamp) {
+        if let Some(buckets) = &mut self.buckets {
+            buckets.add(now, used.saturating_sub(self.count.used));
+            buckets.take(self.count.used.saturating_sub(used));
+        }
+        self.count.used = used;
+    }
+
     /// Whether no hold refers to it, and nothing is used that still counts.
     fn is_over(&self, now: Timestamp) -> bool {
         let closed = self.count.window.end.saturating_add(REMEMBERED) <= now;

@@ -78,12 +78,15 @@ impl MemoryStore {
 impl MemoryStore {
     fn reserve_now(&self, request: &Reserve<'_>) -> Result<Verdict, StoreError> {
         let mut locked = self.lock(request.charges.iter().map(|charge| charge.counter.scope));
-        let mut found = locked.find(request.charges.iter().map(|charge| &charge.counter))?;
+        let counters = request.charges.iter().map(|charge| &charge.counter);
+        let mut found = locked.find(counters, request.now)?;
         let mut each = request.charges.iter().zip(&found);
         let admitted = each.all(|(charge, found)| charge.admits(&found.count, request.units));
         let repeated = locked.has(request.id);
         if admitted && !repeated {
             locked.hold(request, &mut found);
+        } else if !repeated {
+            locked.look_ahead(request, &mut found);
         }
         let counts = found.iter().map(|found| found.count).collect();
         Ok(if admitted || repeated {
@@ -167,12 +170,13 @@ struct Part<'a> {
 
 impl Locked<'_> {
     fn find<'a>(
-        &self,
+        &mut self,
         counters: impl Iterator<Item = &'a Counter<'a>>,
+        now: Timestamp,
     ) -> Result<SmallVec<[Found; 2]>, StoreError> {
         let find = |(scope, counter): (&Scope, _)| {
-            let part = self.parts.iter().find(|part| part.index == scope.stripe)?;
-            Some(part.ledger.find(scope.hash, counter))
+            let part = self.parts.iter_mut().find(|part| part.index == scope.stripe)?;
+            Some(part.ledger.find(scope.hash, counter, now))
         };
         self.scopes.iter().zip(counters).filter_map(find).collect()
     }
@@ -189,17 +193,28 @@ impl Locked<'_> {
         }
     }
 
+    /// Tells those who are denied when their units fit, where a window rolls.
+    fn look_ahead(&self, request: &Reserve<'_>, found: &mut [Found]) {
+        for ((scope, charge), found) in self.scopes.iter().zip(request.charges).zip(found) {
+            let missing = charge.missing(&found.count, request.units);
+            let part = self.parts.iter().find(|part| part.index == scope.stripe);
+            if let Some(at) = part.and_then(|part| part.ledger.come_back_at(found, missing)) {
+                found.count.window.end = at;
+            }
+        }
+    }
+
     fn change(
         &mut self,
         counters: &[Counter<'_>],
         change: Change,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let found = self.find(counters.iter())?;
+        let found = self.find(counters.iter(), now)?;
         for part in &mut self.parts {
             let all = self.scopes.iter().zip(counters).zip(&found);
             for ((_, counter), found) in all.filter(|((scope, _), _)| scope.stripe == part.index) {
-                part.ledger.change(counter, *found, change);
+                part.ledger.change(counter, *found, change, now);
             }
             part.ledger.sweep(now);
         }
@@ -220,9 +235,13 @@ impl Store for MemoryStore {
         Answer::Ready(self.reserve_now(&request))
     }
 
-    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
-        let locked = self.lock(counters.iter().map(|counter| counter.scope));
-        let found = locked.find(counters.iter());
+    fn read(
+        &self,
+        counters: &[Counter<'_>],
+        now: Timestamp,
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        let mut locked = self.lock(counters.iter().map(|counter| counter.scope));
+        let found = locked.find(counters.iter(), now);
         Answer::Ready(found.map(|found| found.iter().map(|found| found.count).collect()))
     }
 

@@ -85,6 +85,10 @@ use crate::limits::LimitKey;
 ///   Settling an unknown hold changes and creates nothing.
 /// - A pending `reserve` that is dropped gives back what it may have held; a store that has made the
 ///   [`Hold`] before it waits gets this for nothing.
+/// - What was reserved in a window that [rolls](LimitKey::rolling) counts until a whole window
+///   after that, by [`Buckets`](crate::Buckets), and its commit goes to where it was reserved. The
+///   window that is told of it ends when the units asked for fit, or else when the first unit comes
+///   back.
 /// - A counter is never below 0 and never forgotten while its window is open. A window that has
 ///   been forgotten is an error when it is asked for again, not a fresh count.
 /// - A failure is an error, never a denial, and no call waits without bound.
@@ -161,6 +165,7 @@ use crate::limits::LimitKey;
 ///     fn read(
 ///         &self,
 ///         counters: &[Counter<'_>],
+///         _now: Timestamp,
 ///     ) -> Answer<Result<Vec<Count>, StoreError>> {
 ///         let books = self.0.books();
 ///         Answer::Ready(Ok(counters.iter().map(|counter| books.count(counter)).collect()))
@@ -203,13 +208,19 @@ use crate::limits::LimitKey;
 /// # }
 /// ```
 ///
-/// It forgets nothing, so it grows without end; [`MemoryStore`] sweeps.
+/// It forgets nothing, so it grows without end; [`MemoryStore`] sweeps. And it knows no [rolling
+/// windows](crate::Window::Rolling): what is used in one stays used. The example `custom_store` has
+/// [`Buckets`](crate::Buckets) for them.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Holds units of all counters, or of none.
     fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>>;
 
-    /// Reads counts, in the order of the counters.
-    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>>;
+    /// Reads counts at `now`, in the order of the counters.
+    fn read(
+        &self,
+        counters: &[Counter<'_>],
+        now: Timestamp,
+    ) -> Answer<Result<Vec<Count>, StoreError>>;
 
     /// Changes what is used, in all of the counters.
     fn change(
@@ -236,8 +247,12 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).reserve(request)
     }
 
-    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
-        (**self).read(counters)
+    fn read(
+        &self,
+        counters: &[Counter<'_>],
+        now: Timestamp,
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        (**self).read(counters, now)
     }
 
     fn change(

@@ -215,7 +215,11 @@ impl<B: RemoteBooks> Store for Remote<B> {
         Answer::Pending(async move { inner.reserve(request, now).await }.boxed())
     }
 
-    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
+    fn read(
+        &self,
+        counters: &[Counter<'_>],
+        _now: Timestamp,
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
         let counters = all(counters);
         let inner = self.0.clone();
         Answer::Pending(async move { inner.link.read(&counters).await }.boxed())

@@ -53,6 +53,13 @@ pub struct Charge<'a> {
 }
 
 impl Charge<'_> {
+    /// How many units have to come back before `units` more fit, by what has been counted.
+    #[must_use]
+    pub fn missing(&self, count: &Count, units: u64) -> u64 {
+        let units = self.counter.limit.measure().held(units);
+        self.ceiling.map_or(0, |ceiling| count.missing(units, ceiling))
+    }
+
     /// Whether a hold of `units` fits, as the limit [measures](LimitKey::measure) it, by what has been counted. What cannot be counted may not, even
     /// without a ceiling: holds that saturate could not be told apart when they are settled.
     #[must_use]

@@ -193,8 +193,12 @@ impl Store for LateChange {
         self.books.reserve(request)
     }
 
-    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
-        self.books.read(counters)
+    fn read(
+        &self,
+        counters: &[Counter<'_>],
+        now: Timestamp,
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        self.books.read(counters, now)
     }
 
     fn change(

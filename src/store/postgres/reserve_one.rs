@@ -14,7 +14,7 @@ use crate::store::sql::decode::{counter, instant};
 use crate::store::sql::rows::{to_bits, to_count};
 
 impl Session {
-    /// Holds units of one counter that is there, has room and has nothing due. Otherwise, or if the
+    /// Holds units of one counter that is there, does not roll, has room and has nothing due. Otherwise, or if the
     /// hold is there already, it does nothing and gives nothing; nor if the clock is not the server's,
     /// for no other can be read between the lock and the rest of a statement.
     pub(super) async fn reserve_one(
@@ -25,6 +25,9 @@ impl Session {
         let ([charge], None) = (&*request.charges, &self.clock) else {
             return Ok(None);
         };
+        if charge.counter.limit.rolling().is_some() {
+            return Ok(None);
+        }
         let window = charge.counter.window;
         let reserve = query(self.statements.reserve_one.clone())
             .bind(charge.counter.key())

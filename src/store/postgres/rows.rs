@@ -9,7 +9,7 @@ use super::statements::Statements;
 use crate::clock::{Clock, Timestamp};
 use crate::store::books::Lapse;
 use crate::store::hold::HoldId;
-use crate::store::sql::decode::{counter, due, hold, instant, key};
+use crate::store::sql::decode::{bucket_bytes, counter, due, hold, instant, key, step};
 use crate::store::sql::draft::{Draft, Key, Rows};
 use crate::store::sql::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
 use crate::store::sql::sweep::SweptRows;
@@ -142,7 +142,11 @@ impl Rows for PostgresRows<'_> {
         let write = bind_names(write, held.iter().map(|(name, _)| *name))
             .bind(column(&held, |(_, row)| row.units))
             .bind(column(&held, |(_, row)| row.lapse == Lapse::Charge))
-            .bind(column(&held, |(_, row)| row.deadline.as_millis()));
+            .bind(column(&held, |(_, row)| row.deadline.as_millis()))
+            .bind(column(&counters, |(_, page)| page.row.buckets.as_ref().map(step)))
+            .bind(column(&counters, |(_, page)| page.row.buckets.as_ref().map(bucket_bytes)))
+            .bind(column(&counters, |(_, page)| page.row.needed_until().map(Timestamp::as_millis)))
+            .bind(column(&held, |(_, row)| row.made_at.map(Timestamp::as_millis)));
         write.execute(&mut *self.connection).await?;
         let lines: Vec<_> = draft.changed_lines().collect();
         if !lines.is_empty() {

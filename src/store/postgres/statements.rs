@@ -76,7 +76,7 @@ const RESERVE_ONE: &str = "
         INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, lapsed)
         SELECT key, $9::bigint, $10::bigint, $2, $11::boolean, now + $3, FALSE FROM granted
     )
-    SELECT used, held, lapse_at, now FROM granted";
+    SELECT used, held, lapse_at, NULL::bigint AS step, NULL::bytea AS buckets, now FROM granted";
 
 /// Makes counters that are not there. Keys, ends.
 const MAKE: &str = "
@@ -89,7 +89,7 @@ const MAKE: &str = "
 /// from after all of them.
 const LOCK: &str = "
     WITH locked AS MATERIALIZED (
-        SELECT key, used, held, lapse_at FROM {counter} WHERE key = ANY ($1)
+        SELECT key, used, held, lapse_at, step, buckets FROM {counter} WHERE key = ANY ($1)
         ORDER BY key FOR UPDATE
     )
     SELECT locked.*, {clock} AS now FROM locked";
@@ -104,21 +104,26 @@ const LINES: &str = "
     SELECT m.* FROM unnest($1::bytea[], $2::bigint[]) AS w (key, nonce)
     JOIN {merged} m ON m.key = w.key AND m.nonce = w.nonce";
 
-/// Counters (1 to 4), holds that are settled (5 to 7), holds that are new or renewed (8 to 13).
+/// Counters (1 to 4, 14 to 16), holds that are settled (5 to 7), holds that are new or renewed (8 to
+/// 13, and 17).
 const WRITE: &str = "
     WITH counted AS (
-        UPDATE {counter} c SET used = w.used, held = w.held, lapse_at = w.lapse_at
-        FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[])
-            AS w (key, used, held, lapse_at)
+        UPDATE {counter} c SET used = w.used, held = w.held, lapse_at = w.lapse_at,
+            step = w.step, buckets = w.buckets, ends_at = coalesce(w.ends_at, c.ends_at)
+        FROM unnest(
+            $1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $14::bigint[], $15::bytea[],
+            $16::bigint[]
+        ) AS w (key, used, held, lapse_at, step, buckets, ends_at)
         WHERE c.key = w.key
     ), dropped AS (
         DELETE FROM {hold} h
         USING unnest($5::bytea[], $6::bigint[], $7::bigint[]) AS w (key, nonce, seq)
         WHERE h.key = w.key AND h.nonce = w.nonce AND h.seq = w.seq
     )
-    INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, lapsed)
+    INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, made_at, lapsed)
     SELECT w.*, FALSE FROM unnest(
-        $8::bytea[], $9::bigint[], $10::bigint[], $11::bigint[], $12::boolean[], $13::bigint[]
+        $8::bytea[], $9::bigint[], $10::bigint[], $11::bigint[], $12::boolean[], $13::bigint[],
+        $17::bigint[]
     ) AS w
     ON CONFLICT (key, nonce, seq) DO UPDATE
     SET units = excluded.units, charge = excluded.charge, deadline = excluded.deadline,

@@ -8,7 +8,8 @@
 --       5 the number of the change in its line
 --       6 d: adds the units; c: takes them away, down to 0; r: sets to 0
 --       7 units
---       8 and on, for each counter: the end of its window, or empty: never
+--       8 and on, for each counter: the end of its window, or empty: never, or w and the length of the
+--                                   steps in which it rolls
 -- gives {1, now}         done, now or before
 --       {3, now, index}  this counter's window has been over for `keep`: nothing was changed
 
@@ -16,19 +17,32 @@ local now, keep, linger = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local line, sequence = ARGV[4], tonumber(ARGV[5])
 local kind, units = ARGV[6], tonumber(ARGV[7])
 
-local function changed(used)
-  if kind == 'd' then return math.min(used + units, MAX_COUNT) end
-  if kind == 'c' then return math.max(used - units, 0) end
-  return 0
+-- Takes from what is used, the latest first.
+local function take(counter, wanted)
+  if not counter.steps then return charge(counter, nil, -wanted) end
+  for step = counter.steps.newest, counter.steps.newest - STEPS + 1, -1 do
+    local before = counter.used
+    charge(counter, step, -wanted)
+    wanted = wanted - (before - counter.used)
+  end
 end
 
-local function change(counter, ends)
+local function change(counter, window)
+  local step, ends = tonumber(string.match(window, '^w(%d+)$')), tonumber(window)
+  if step and not counter.steps then roll(counter, step) end
   -- What has lapsed and is charged is used already, and must not be added after a reset.
   while is_due(counter) do purge(counter, keep) end
-  counter.used = changed(counter.used)
+  if kind == 'd' then charge(counter, nil, units)
+  elseif kind == 'c' then take(counter, units)
+  else take(counter, counter.used) end
   -- Also where it makes nothing of nothing: sent again, it must not change what came in between.
   write(counter, line, sequence)
-  if ends and not counter.exists then live(counter.key, ends + keep, now, linger) end
+  if step then ends = (counter.steps.newest + STEPS) * step end
+  if ends and not counter.exists then
+    live(counter.key, ends + keep, now, linger)
+  elseif step then
+    outlive(counter.key, ends + keep, now, linger)
+  end
 end
 
 for index = 1, #KEYS / 2 do
@@ -38,6 +52,6 @@ end
 for index = 1, #KEYS / 2 do
   local counter = open(index, now, { line })
   local last = tonumber(counter.fields[1] or 0)
-  if sequence > last then change(counter, tonumber(ARGV[7 + index])) end
+  if sequence > last then change(counter, ARGV[7 + index]) end
 end
 return { 1, now }

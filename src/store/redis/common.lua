@@ -1,11 +1,13 @@
 -- What the scripts share. It is put before each of them.
 --
 -- A counter is two keys with the same hash tag:
---   a hash         u    units used
+--   a hash         u    units used; where the window rolls, a step's length, the number of the newest
+--                       step, and what is used in it and in those before it: <step>:<newest>:<used>,...
 --                  h    units held: those of all holds whose deadline is after p
 --                  p    the deadline up to which lapsed holds have been purged from h
 --                  d    no hold has a deadline after p and before d; 0: there is none after p
---                  <id> a hold of 16 bytes: its units, then r (they come back) or c (are charged)
+--                  <id> a hold of 16 bytes: its units, then r (they come back) or c (are charged),
+--                       then, where the window rolls, the number of the step in which it was made
 --                  m:<nonce> the last change that was made by a line of changes
 --   a sorted set   member <id>, score its deadline
 -- KEYS come in pairs, the hash and the sorted set of each counter. Instants and lengths of time are
@@ -15,11 +17,74 @@ local MAX_COUNT = 9000000000000000
 -- The most holds that are purged at a time, and the most fields that one command is given.
 local BATCH = 1000
 
+-- A unit counts in the step in which it was reserved and in 60 more.
+local STEPS = 61
+
 -- The instant that was told, else the server's.
 local function clock(told)
   if told ~= '' then return tonumber(told) end
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Lets a window roll that is cut into steps of this length: what is used becomes a table, and what
+-- does not count any more is let go.
+local function roll(counter, step, text)
+  local newest = math.floor(counter.now / step)
+  local steps = { step = step, newest = newest, used = {} }
+  local sum = 0
+  if text then
+    local then_, list = string.match(text, ':(-?%d+):(.*)')
+    steps.newest = math.max(newest, tonumber(then_))
+    local age = steps.newest - then_ + 1
+    for used in string.gmatch(list, '%d+') do
+      if age <= STEPS then
+        steps.used[age] = tonumber(used)
+        sum = sum + steps.used[age]
+      end
+      age = age + 1
+    end
+  end
+  counter.steps, counter.used = steps, sum
+end
+
+-- What is used, as it is kept.
+local function kept(counter)
+  local steps = counter.steps
+  if not steps then return counter.used end
+  local list, last = {}, 0
+  for age = 1, STEPS do
+    list[age] = string.format('%.0f', steps.used[age] or 0)
+    if steps.used[age] and steps.used[age] > 0 then last = age end
+  end
+  return string.format('%.0f:%.0f:', steps.step, steps.newest) .. table.concat(list, ',', 1, last)
+end
+
+-- Adds to what is used, or takes from it: in the step in which it was reserved, if that counts.
+local function charge(counter, step, units)
+  local steps = counter.steps
+  if not steps then
+    counter.used = math.max(0, math.min(counter.used + units, MAX_COUNT))
+    return
+  end
+  local age = math.max(steps.newest - (step or steps.newest), 0) + 1
+  if age > STEPS then return end
+  local before = steps.used[age] or 0
+  local after_ = math.max(0, before + math.min(units, MAX_COUNT - counter.used))
+  steps.used[age] = after_
+  counter.used = counter.used + after_ - before
+end
+
+-- When so many units, at least 1, have come back where the window rolls: 0 is never.
+local function come_back_at(counter, units)
+  local steps = counter.steps
+  if not steps then return 0 end
+  for age = STEPS, 1, -1 do
+    units = units - (steps.used[age] or 0)
+    if units <= 0 then return (steps.newest - age + 1 + STEPS) * steps.step end
+  end
+  if counter.held > 0 then return (steps.newest + STEPS) * steps.step end
+  return 0
 end
 
 -- The counter at the pair `index`, with the fields named `ids`. Its own time never runs back behind
@@ -40,22 +105,26 @@ local function open(index, now, ids)
     fields = {},
   }
   for at = 1, #ids do counter.fields[at] = fields[4 + at] end
+  if not counter.used then
+    roll(counter, tonumber(string.match(fields[1], '^%d+')), fields[1])
+  end
   return counter
 end
 
 -- Writes a counter, with more fields. What only a purge changes is left out where there was none.
 local function write(counter, ...)
   if counter.exists and not counter.was_purged then
-    redis.call('HSET', counter.key, 'u', counter.used, 'h', counter.held, 'd', counter.due, ...)
+    redis.call('HSET', counter.key, 'u', kept(counter), 'h', counter.held, 'd', counter.due, ...)
     return
   end
-  redis.call('HSET', counter.key, 'u', counter.used, 'h', counter.held, 'p', counter.purged,
+  redis.call('HSET', counter.key, 'u', kept(counter), 'h', counter.held, 'p', counter.purged,
     'd', counter.due, ...)
 end
 
--- The units of a hold as it is recorded, and whether they are charged when it lapses.
+-- The units of a hold as it is recorded, whether they are charged when it lapses, and the step.
 local function parse(hold)
-  return tonumber(string.sub(hold, 1, -2)), string.sub(hold, -1) == 'c'
+  local units, rule, step = string.match(hold, '^(%d+)(%a)(.*)$')
+  return tonumber(units), rule == 'c', tonumber(step)
 end
 
 local function slices(list, apply)
@@ -69,9 +138,9 @@ local function lapse_holds(counter, ids)
   slices(ids, function(...)
     for _, hold in ipairs(redis.call('HMGET', counter.key, ...)) do
       if hold then
-        local units, charged = parse(hold)
+        local units, charged, step = parse(hold)
         counter.held = counter.held - units
-        if charged then counter.used = math.min(counter.used + units, MAX_COUNT) end
+        if charged then charge(counter, step, units) end
       end
     end
   end)

@@ -3,8 +3,9 @@
 -- KEYS  the counters
 -- ARGV  1 now, or empty: the server's time
 --       2 keep
---       3 and on, for each counter: the end of its window, or empty: never
--- gives {1, now, used, held, ...}  the counts of all counters, without what has lapsed
+--       3 and on, for each counter: the end of its window, if it has one
+-- gives {1, now, used, held, back, ...}  the counts of all counters, without what has lapsed; where a
+--                                        window rolls, when the first unit comes back, else 0
 --       {3, now, index}            this counter's window has been over for `keep`
 
 local now, keep = clock(ARGV[1]), tonumber(ARGV[2])
@@ -19,5 +20,6 @@ for index = 1, #KEYS / 2 do
   end
   table.insert(answer, counter.used)
   table.insert(answer, counter.held)
+  table.insert(answer, come_back_at(counter, 1))
 end
 return answer

@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts};
 use crate::error::StoreError;
+use crate::limits::Span;
 use crate::store::books::RemoteCounter;
 
 /// What came of a script.
@@ -42,12 +43,22 @@ impl Reply {
             3 => return Err(skew(rest, counters).unwrap_or_else(unknown)),
             _ => return Err(unknown()),
         };
-        let counts = counters.iter().zip(rest.chunks_exact(2)).map(|(counter, count)| Count {
+        let counts = counters.iter().zip(rest.chunks_exact(3)).map(|(counter, count)| Count {
             used: number(count.first()),
-            held: number(count.last()),
-            window: counter.window,
+            held: number(count.get(1)),
+            window: window(counter, count.last()),
         });
         Ok(Self { code, now: Timestamp::from_millis(*now), counts: counts.collect() })
+    }
+}
+
+/// A counter's window. One that rolls ends when units come back, if ever.
+fn window(counter: &RemoteCounter, back: Option<&i64>) -> Span {
+    match back {
+        Some(back) if counter.limit.rolling().is_some() && *back > 0 => {
+            Span { end: Timestamp::from_millis(*back), ..counter.window }
+        }
+        _ => counter.window,
     }
 }
 

@@ -12,9 +12,11 @@
 --                                   r: when the hold lapses they come back; c: they are charged;
 --                                   the ceiling, or empty: none;
 --                                   the end of its window, or empty: never, or f: it is not needed
---                                   without holds
--- gives {0, now, used, held, ...}  denied, with the counts of all counters
---       {1, now, used, held, ...}  granted: likewise, with this hold
+--                                   without holds, or w and the length of the steps in which it rolls
+-- gives {0, now, used, held, back, ...}  denied, with the counts of all counters; where a window rolls,
+--                                        when the units fit, else 0
+--       {1, now, used, held, back, ...}  granted: likewise, with this hold, and when the first unit comes
+--                                        back
 --       {2, now}                   too late, or far too early
 --       {3, now, index}            this counter's window has been over for `keep`
 
@@ -28,8 +30,18 @@ local function admits(counter)
   return total <= MAX_COUNT and (not counter.ceiling or counter.used + total <= counter.ceiling)
 end
 
+-- How many units have to come back before these fit.
+local function missing(counter)
+  local total = counter.used + counter.held + counter.units
+  return math.max(1, counter.ceiling and total - counter.ceiling or 0)
+end
+
 local function hold(counter)
   local deadline = counter.now + lease
+  if counter.steps then
+    counter.record = counter.record .. string.format('%.0f', counter.steps.newest)
+    counter.ends = (counter.steps.newest + STEPS) * counter.steps.step
+  end
   local first = counter.held == 0
   counter.held = counter.held + counter.units
   if counter.due == 0 or deadline < counter.due then counter.due = deadline end
@@ -39,13 +51,13 @@ local function hold(counter)
   local until_ = math.max(counter.ends, deadline) + keep
   if not counter.exists then
     live(counter.key, until_, now, linger)
-  elseif deadline > counter.ends then
+  elseif counter.steps or deadline > counter.ends then
     outlive(counter.key, until_, now, linger)
   end
   -- A sorted set that had become empty was deleted.
   if first then
     live(counter.holds, until_, now, linger)
-  elseif deadline > counter.ends then
+  elseif counter.steps or deadline > counter.ends then
     outlive(counter.holds, until_, now, linger)
   end
 end
@@ -60,6 +72,8 @@ for index = 1, #KEYS / 2 do
   local counter = open(index, now, { id })
   counter.units, counter.record = tonumber(units), units .. rule
   counter.ceiling, counter.ends = tonumber(ceiling), ends == 'f' and 0 or window_end
+  local step = tonumber(string.match(ends, '^w(%d+)$'))
+  if step and not counter.steps then roll(counter, step) end
   counters[index] = counter
 end
 
@@ -82,5 +96,6 @@ for _, counter in ipairs(counters) do
   end
   table.insert(answer, counter.used)
   table.insert(answer, counter.held)
+  table.insert(answer, come_back_at(counter, granted and 1 or missing(counter)))
 end
 return answer

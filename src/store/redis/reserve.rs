@@ -47,7 +47,7 @@ impl RedisBooks {
             if answer.code != Code::Granted {
                 let elsewhere = part.len() < request.charges.len();
                 return if elsewhere {
-                    self.refuse_all(request, taken, answer).await
+                    self.refuse_all(request, taken, answer.code, counts, now).await
                 } else {
                     Ok(RemoteVerdict { held: refused(answer.code, counts), now })
                 };
@@ -62,12 +62,20 @@ impl RedisBooks {
         &self,
         request: &RemoteReserve,
         taken: Vec<RemoteCharge>,
-        answer: Reply,
+        code: Code,
+        told: Counts,
+        now: Timestamp,
     ) -> Result<RemoteVerdict, StoreError> {
         self.give_back(request, taken).await?;
         let counters: Vec<_> = request.charges.iter().map(|of| of.counter.clone()).collect();
-        let counts = self.read_all(&counters).await?.into();
-        Ok(RemoteVerdict { held: refused(answer.code, counts), now: answer.now })
+        let mut counts: Counts = self.read_all(&counters).await?.into();
+        for ((count, told), charge) in counts.iter_mut().zip(told).zip(&*request.charges) {
+            // When these units fit is told with the refusal alone.
+            if !charge.admits(count, request.units) {
+                count.window = told.window;
+            }
+        }
+        Ok(RemoteVerdict { held: refused(code, counts), now })
     }
 
     async fn give_back(

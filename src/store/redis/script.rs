@@ -93,10 +93,13 @@ impl Call<'_> {
     }
 
     /// The end of a counter's window: empty where it has none, `f` where only what is in flight is
-    /// counted.
+    /// counted, `w` and the length of a step where it rolls.
     pub(super) fn end(&mut self, counter: &RemoteCounter) -> &mut Self {
         if counter.limit.measure() == Measure::InFlight {
             return self.arg("f");
+        }
+        if let Some(rolling) = counter.limit.rolling() {
+            return self.arg(format!("w{}", millis(rolling.step())));
         }
         self.optional(counter.window.resets_at().map(Timestamp::as_millis))
     }

@@ -23,7 +23,7 @@ end
 -- Moves what was spent of a hold to where it belongs, by whether the hold lives, has lapsed, or has
 -- lapsed so long ago that it counts as forgotten.
 local function settle(counter, deadline, hold, spent)
-  local units, charged = parse(hold)
+  local units, charged, step = parse(hold)
   spent = spent or units
   local forgotten = deadline <= counter.now - keep
   if deadline > counter.purged then
@@ -34,7 +34,7 @@ local function settle(counter, deadline, hold, spent)
   elseif charged then
     spent = spent - units
   end
-  counter.used = math.max(0, math.min(counter.used + spent, MAX_COUNT))
+  charge(counter, step, spent)
 end
 
 -- Whether some hold has been charged already.

@@ -1,10 +1,14 @@
 //! Rows of either database, as what they say.
 
+use std::iter;
+use std::time::Duration;
+
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::draft::Key;
-use super::rows::{CounterRow, Due, HoldRow};
+use super::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
 use crate::clock::Timestamp;
+use crate::limits::{Buckets, Rolling};
 use crate::store::books::Lapse;
 
 pub(crate) fn key<'r, R>(row: &'r R) -> sqlx::Result<Key>
@@ -40,10 +44,38 @@ where
     R: Row,
     &'static str: ColumnIndex<R>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
+    &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
 {
     let lapse_at = instant(row, "lapse_at")?;
     let (used, held) = (row.try_get("used")?, row.try_get("held")?);
-    Ok(CounterRow { used, held, lapse_at, due: Due::default() })
+    let buckets = match (row.try_get("step")?, row.try_get("buckets")?) {
+        (Some(step), Some(bytes)) => Some(buckets(step, bytes)),
+        _ => None,
+    };
+    Ok(CounterRow { used, held, lapse_at, buckets, due: Due::default() })
+}
+
+/// What is used by steps: the number of the newest one, and then what is used in each, all in eight
+/// bytes.
+fn buckets(step: i64, bytes: &[u8]) -> Buckets {
+    let mut numbers = bytes.chunks_exact(8).map(|eight| {
+        eight.iter().fold(0, |number: u64, byte| number.wrapping_shl(8) | u64::from(*byte))
+    });
+    let rolling = Rolling::with_step(Duration::from_millis(step.unsigned_abs()));
+    let newest = numbers.next().map_or(0, to_bits);
+    Buckets::restored(rolling, newest, numbers)
+}
+
+/// The bytes that are read by [`counter`].
+pub(crate) fn bucket_bytes(buckets: &Buckets) -> Vec<u8> {
+    let newest = from_bits(buckets.newest());
+    let numbers = iter::once(newest).chain(buckets.used().iter().copied());
+    numbers.flat_map(u64::to_be_bytes).collect()
+}
+
+/// The length of a step, in milliseconds.
+pub(crate) fn step(buckets: &Buckets) -> i64 {
+    i64::try_from(buckets.rolling().step().as_millis()).unwrap_or(i64::MAX)
 }
 
 pub(crate) fn hold<'r, R>(row: &'r R) -> sqlx::Result<HoldRow>
@@ -59,5 +91,6 @@ where
         lapse,
         deadline: Timestamp::from_millis(row.try_get("deadline")?),
         marked: row.try_get("lapsed")?,
+        made_at: instant(row, "made_at")?,
     })
 }

@@ -145,7 +145,10 @@ impl Draft {
         for (key, row) in stored {
             if let Some(page) = counters.get_mut(&key) {
                 page.row = row;
-                page.lapse(rows, &key, now, wanted.marked).await?;
+                // What is charged belongs to the step in which it was reserved: none is summed up.
+                let at_most = if page.row.buckets.is_some() { i64::MAX } else { wanted.marked };
+                page.lapse(rows, &key, now, at_most).await?;
+                page.row.roll(None, now);
             }
         }
         let page = |row: HoldRow| HoldPage { stored: Some(row.clone()), row: Some(row) };

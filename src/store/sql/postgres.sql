@@ -15,7 +15,11 @@ CREATE TABLE IF NOT EXISTS quota_counter (
     -- No unmarked hold's lease ends earlier. NULL if there is no such hold.
     lapse_at bigint,
     -- When the window ends.
-    ends_at bigint NOT NULL
+    ends_at bigint NOT NULL,
+    -- Where the window rolls, the length of a step, and what is used by steps: see `Buckets`. NULL
+    -- elsewhere.
+    step bigint,
+    buckets bytea
 ) WITH (
     fillfactor = 50,
     autovacuum_vacuum_scale_factor = 0.02,
@@ -39,6 +43,8 @@ CREATE TABLE IF NOT EXISTS quota_hold (
     deadline bigint NOT NULL,
     -- A mark: its lease has ended, and the counter says so.
     lapsed boolean NOT NULL,
+    -- When it was made, if the window rolls. NULL elsewhere.
+    made_at bigint,
     PRIMARY KEY (key, nonce, seq)
 ) WITH (
     autovacuum_vacuum_scale_factor = 0.02,

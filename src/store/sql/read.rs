@@ -32,7 +32,9 @@ impl Found {
         for row in found {
             now = instant(row, "now")?;
             if let Some(key) = row.try_get::<Option<&[u8]>, _>("key")? {
-                rows.insert(key.to_vec(), CounterRow { due: due(row)?, ..counter(row)? });
+                let mut counter = CounterRow { due: due(row)?, ..counter(row)? };
+                counter.roll(None, now.unwrap_or(Timestamp::MIN));
+                rows.insert(key.to_vec(), counter);
             }
         }
         let now = now.ok_or(sqlx::Error::RowNotFound)?;

@@ -38,7 +38,7 @@ impl Verb for RemoteReserve {
         if admitted && !repeated {
             hold(draft, self);
         }
-        let counts = counts(draft, &self.charges);
+        let counts = counts(draft, self);
         let held = if admitted || repeated { Held::Granted(counts) } else { Held::Denied(counts) };
         Ok(RemoteVerdict { held, now })
     }
@@ -52,14 +52,17 @@ fn is_stale(request: &RemoteReserve, now: Timestamp) -> bool {
 fn hold(draft: &mut Draft, request: &RemoteReserve) {
     let deadline = draft.now.saturating_add(draft.lease.length);
     for charge in &*request.charges {
+        let rolling = charge.counter.limit.rolling();
         let row = HoldRow {
             units: to_count(charge.units(request.units)),
             lapse: charge.lapse(request.lapse),
             deadline,
             marked: false,
+            made_at: rolling.map(|_| draft.now),
         };
         let key = Key::from(charge.counter.key());
         if let Some(page) = draft.counters.get_mut(&key) {
+            page.row.roll(rolling, draft.now);
             page.row.hold(&row);
             page.changed = true;
         }
@@ -68,9 +71,17 @@ fn hold(draft: &mut Draft, request: &RemoteReserve) {
     }
 }
 
-fn counts(draft: &Draft, charges: &[RemoteCharge]) -> Counts {
-    let counters = charges.iter().map(|charge| &charge.counter);
-    counters.map(|counter| count(draft, &Key::from(counter.key()), counter)).collect()
+fn counts(draft: &Draft, request: &RemoteReserve) -> Counts {
+    let told = |charge: &RemoteCharge| {
+        let key = Key::from(charge.counter.key());
+        let mut count = count(draft, &key, &charge.counter);
+        if let Some(page) = draft.counters.get(&key) {
+            let missing = charge.missing(&count, request.units);
+            page.row.look_ahead(&mut count, missing);
+        }
+        count
+    };
+    request.charges.iter().map(told).collect()
 }
 
 fn count(draft: &Draft, key: &Key, counter: &RemoteCounter) -> Count {

@@ -2,8 +2,9 @@
 
 use crate::clock::Timestamp;
 use crate::count::{Count, Spent};
-use crate::limits::Span;
+use crate::limits::{Buckets, Rolling, Span};
 use crate::store::books::{Lapse, MAX_COUNT};
+use crate::store::request::Change;
 
 const MAX: i64 = i64::from_ne_bytes(MAX_COUNT.to_ne_bytes());
 
@@ -16,6 +17,8 @@ pub(crate) struct HoldRow {
     pub(crate) deadline: Timestamp,
     /// Whether the counter's row says already that the lease has ended.
     pub(crate) marked: bool,
+    /// When it was made, if the window rolls.
+    pub(crate) made_at: Option<Timestamp>,
 }
 
 impl HoldRow {
@@ -42,6 +45,8 @@ pub(crate) struct CounterRow {
     pub(crate) held: i64,
     /// No unmarked hold's lease ends earlier.
     pub(crate) lapse_at: Option<Timestamp>,
+    /// What is used by steps, where the window rolls: `used` is the sum.
+    pub(crate) buckets: Option<Buckets>,
     pub(crate) due: Due,
 }
 
@@ -58,13 +63,66 @@ impl CounterRow {
 
     pub(crate) fn count(&self, window: Span) -> Count {
         let due = self.due.back.saturating_add(self.due.charged);
-        let held = self.held.saturating_sub(due).max(0);
-        Count { used: self.used_with_due().unsigned_abs(), held: held.unsigned_abs(), window }
+        let held = self.held.saturating_sub(due).max(0).unsigned_abs();
+        let mut count = Count { used: self.used_with_due().unsigned_abs(), held, window };
+        self.look_ahead(&mut count, 1);
+        count
+    }
+
+    /// Tells when so many units come back, where the window rolls.
+    pub(crate) fn look_ahead(&self, count: &mut Count, units: u64) {
+        if let Some(buckets) = &self.buckets {
+            let open = count.held.saturating_add(self.due.charged.unsigned_abs());
+            count.window.end = buckets.come_back_at(units.max(1), open);
+        }
+    }
+
+    /// Until when it is needed, where the window rolls.
+    pub(crate) fn needed_until(&self) -> Option<Timestamp> {
+        self.buckets.as_ref().map(Buckets::empty_at)
+    }
+
+    /// Lets go what does not count any more, or begins to count in steps, where the window rolls.
+    pub(crate) fn roll(&mut self, rolling: Option<Rolling>, now: Timestamp) {
+        if let (None, Some(rolling)) = (&self.buckets, rolling) {
+            self.buckets = Some(Buckets::new(rolling, now));
+        }
+        if let Some(buckets) = &mut self.buckets {
+            buckets.advance(now);
+            self.used = to_count(buckets.sum());
+        }
+    }
+
+    /// Changes what is used, with what is due.
+    pub(crate) fn change(&mut self, change: Change, now: Timestamp) {
+        let before = self.used_with_due().unsigned_abs();
+        let used = change.applied_to(before).min(MAX_COUNT);
+        if let Some(buckets) = &mut self.buckets {
+            buckets.add(now, used.saturating_sub(before));
+            buckets.take(before.saturating_sub(used));
+        }
+        self.set_used(used);
     }
 
     /// Sets what is used, with what is due.
-    pub(crate) fn set_used(&mut self, used: u64) {
+    fn set_used(&mut self, used: u64) {
         self.used = to_count(used).saturating_sub(self.due.charged);
+    }
+
+    /// Charges what was held, or takes it back.
+    fn charge(&mut self, hold: &HoldRow, units: i64) {
+        if let (Some(buckets), Some(made_at)) = (&mut self.buckets, hold.made_at) {
+            if units < 0 {
+                buckets.take_back(made_at, units.unsigned_abs());
+            } else {
+                let room = MAX_COUNT.saturating_sub(buckets.sum());
+                buckets.add(made_at, units.unsigned_abs().min(room));
+            }
+            self.used = to_count(buckets.sum());
+        } else {
+            let used = self.used_with_due().saturating_add(units);
+            self.set_used(used.max(0).unsigned_abs());
+        }
     }
 
     pub(crate) fn hold(&mut self, hold: &HoldRow) {
@@ -75,7 +133,12 @@ impl CounterRow {
     /// Says that the lease of an unmarked hold has ended.
     pub(crate) fn mark(&mut self, hold: &HoldRow) {
         self.release(hold);
-        if hold.lapse == Lapse::Charge {
+        if hold.lapse != Lapse::Charge {
+            return;
+        }
+        if self.buckets.is_some() {
+            self.charge(hold, hold.units);
+        } else {
             self.used = self.used.saturating_add(hold.units).min(MAX);
         }
     }
@@ -93,8 +156,7 @@ impl CounterRow {
             _ => 0,
         };
         let spent = to_i64(spent.units(hold.units.unsigned_abs()));
-        let used = self.used_with_due().saturating_add(spent).saturating_sub(charged);
-        self.set_used(used.max(0).unsigned_abs());
+        self.charge(hold, spent.saturating_sub(charged));
     }
 
     fn release(&mut self, hold: &HoldRow) {

@@ -13,7 +13,11 @@ CREATE TABLE IF NOT EXISTS quota_counter (
     -- No unmarked hold's lease ends earlier. NULL if there is no such hold.
     lapse_at INTEGER,
     -- When the window ends.
-    ends_at INTEGER NOT NULL
+    ends_at INTEGER NOT NULL,
+    -- Where the window rolls, the length of a step, and what is used by steps: see `Buckets`. NULL
+    -- elsewhere.
+    step INTEGER,
+    buckets BLOB
 ) STRICT, WITHOUT ROWID;
 
 -- For the sweep: which windows are over.
@@ -32,6 +36,8 @@ CREATE TABLE IF NOT EXISTS quota_hold (
     deadline INTEGER NOT NULL,
     -- A mark: its lease has ended, and the counter says so.
     lapsed INTEGER NOT NULL,
+    -- When it was made, if the window rolls. NULL elsewhere.
+    made_at INTEGER,
     PRIMARY KEY (key, nonce, seq)
 ) STRICT, WITHOUT ROWID;
 

@@ -9,7 +9,7 @@ pub(crate) const MARK: &str = "
         WHERE key = $1 AND NOT lapsed AND deadline <= $2
         ORDER BY deadline LIMIT $3
     )
-    RETURNING units, charge, deadline, lapsed";
+    RETURNING units, charge, deadline, lapsed, made_at";
 
 /// Sums up the due holds of a counter, and finds the next lease to end. Key, now.
 pub(crate) const DUE: &str = "
@@ -21,16 +21,19 @@ pub(crate) const DUE: &str = "
         (SELECT min(deadline) FROM {hold} WHERE key = $1 AND NOT lapsed) AS lapse_at";
 
 /// Reads counters with what is due, without a lock, and the books' clock also where there is none.
-/// `{now}` says the time; the condition names the counters.
+/// `{now}` says the time; the condition names the counters. Where the window rolls, what was made 61
+/// steps ago comes back, whether it was charged or not.
 pub(crate) const READ: &str = "
-    SELECT t.now, key, used, held, lapse_at,
+    SELECT t.now, key, used, held, lapse_at, step, buckets,
         CASE WHEN lapse_at <= t.now THEN (
             SELECT CAST(coalesce(sum(units), 0) AS bigint) FROM {hold} h
-            WHERE h.key = c.key AND NOT lapsed AND deadline <= t.now AND NOT charge
+            WHERE h.key = c.key AND NOT lapsed AND deadline <= t.now
+                AND (NOT charge OR made_at < (t.now / c.step - 60) * c.step)
         ) ELSE 0 END AS back,
         CASE WHEN lapse_at <= t.now THEN (
             SELECT CAST(coalesce(sum(units), 0) AS bigint) FROM {hold} h
             WHERE h.key = c.key AND NOT lapsed AND deadline <= t.now AND charge
+                AND (made_at IS NULL OR made_at >= (t.now / c.step - 60) * c.step)
         ) ELSE 0 END AS charged
     FROM (SELECT {now} AS now) t LEFT JOIN {counter} c ON ";
 

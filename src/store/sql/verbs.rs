@@ -129,8 +129,8 @@ impl Verb for RemoteChange {
                 continue;
             }
             if let Some(page) = draft.counters.get_mut(&line.0) {
-                let used = page.row.count(counter.window).used;
-                page.row.set_used(self.change.applied_to(used));
+                page.row.roll(counter.limit.rolling(), draft.now);
+                page.row.change(self.change, draft.now);
                 page.changed = true;
             }
             draft.lines.insert(line, LinePage { sequence: self.sequence, changed: true });

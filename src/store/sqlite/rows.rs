@@ -10,7 +10,7 @@ use super::statements::Statements;
 use crate::clock::{Clock, Timestamp};
 use crate::store::books::Lapse;
 use crate::store::hold::HoldId;
-use crate::store::sql::decode::{counter, due, hold, instant, key};
+use crate::store::sql::decode::{bucket_bytes, counter, due, hold, instant, key, step};
 use crate::store::sql::draft::{Draft, Key, Rows};
 use crate::store::sql::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
 use crate::store::sql::sweep::SweptRows;
@@ -96,14 +96,17 @@ impl Rows for SqliteRows<'_> {
 
     async fn write(&mut self, draft: &Draft) -> sqlx::Result<()> {
         for (key, page) in draft.changed_counters() {
-            // Of one that is there, it stays what it is.
-            let end = self.ends.get(key).copied().unwrap_or(Timestamp::MAX);
+            // Of one that is there, it stays what it is, unless its window rolls.
+            let end = self.ends.get(key).copied();
+            let end = page.row.needed_until().or(end).unwrap_or(Timestamp::MAX);
             let put = query(self.statements.put_counter.clone())
                 .bind(key.to_vec())
                 .bind(page.row.used)
                 .bind(page.row.held)
                 .bind(page.row.lapse_at.map(Timestamp::as_millis))
-                .bind(end.as_millis());
+                .bind(end.as_millis())
+                .bind(page.row.buckets.as_ref().map(step))
+                .bind(page.row.buckets.as_ref().map(bucket_bytes));
             put.execute(&mut *self.connection).await?;
         }
         for ((key, id), row) in draft.put_holds() {
@@ -113,7 +116,8 @@ impl Rows for SqliteRows<'_> {
                 .bind(to_bits(id.sequence))
                 .bind(row.units)
                 .bind(row.lapse == Lapse::Charge)
-                .bind(row.deadline.as_millis());
+                .bind(row.deadline.as_millis())
+                .bind(row.made_at.map(Timestamp::as_millis));
             put.execute(&mut *self.connection).await?;
         }
         for (key, id) in draft.dropped_holds() {

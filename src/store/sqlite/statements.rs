@@ -31,23 +31,27 @@ impl Statements {
         let named = |statement: &str| tables.name_in(statement);
         Self {
             read: named(&format!("{} key = $2", READ.replace("{now}", "$1"))),
-            counter: named("SELECT used, held, lapse_at FROM {counter} WHERE key = $1"),
+            counter: named(
+                "SELECT used, held, lapse_at, step, buckets FROM {counter} WHERE key = $1",
+            ),
             hold: named(
-                "SELECT units, charge, deadline, lapsed FROM {hold}
+                "SELECT units, charge, deadline, lapsed, made_at FROM {hold}
                 WHERE key = $1 AND nonce = $2 AND seq = $3",
             ),
             line: named("SELECT seq FROM {merged} WHERE key = $1 AND nonce = $2"),
             mark: named(MARK),
             due: named(DUE),
             put_counter: named(
-                "INSERT INTO {counter} (key, used, held, lapse_at, ends_at)
-                VALUES ($1, $2, $3, $4, $5)
+                "INSERT INTO {counter} (key, used, held, lapse_at, ends_at, step, buckets)
+                VALUES ($1, $2, $3, $4, $5, $6, $7)
                 ON CONFLICT (key) DO UPDATE
-                SET used = excluded.used, held = excluded.held, lapse_at = excluded.lapse_at",
+                SET used = excluded.used, held = excluded.held, lapse_at = excluded.lapse_at,
+                    step = excluded.step, buckets = excluded.buckets,
+                    ends_at = iif(excluded.step IS NULL, {counter}.ends_at, excluded.ends_at)",
             ),
             put_hold: named(
-                "INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, lapsed)
-                VALUES ($1, $2, $3, $4, $5, $6, FALSE)
+                "INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, made_at, lapsed)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE)
                 ON CONFLICT (key, nonce, seq) DO UPDATE
                 SET units = excluded.units, charge = excluded.charge, deadline = excluded.deadline,
                     lapsed = FALSE",

@@ -60,7 +60,11 @@ impl Store for Spy {
         Answer::Ready(Ok(Verdict::Denied(Counts::new())))
     }
 
-    fn read(&self, _counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
+    fn read(
+        &self,
+        _counters: &[Counter<'_>],
+        _now: Timestamp,
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
         Answer::Ready(Ok(Vec::new()))
     }
 

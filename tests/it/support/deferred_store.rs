@@ -66,8 +66,12 @@ impl Store for DeferredStore {
         }))
     }
 
-    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
-        later(self.books.read(counters))
+    fn read(
+        &self,
+        counters: &[Counter<'_>],
+        now: Timestamp,
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        later(self.books.read(counters, now))
     }
 
     fn change(

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tower_quota::store::{
-    Held, HoldId, Lapse, Lease, MAX_COUNT, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter,
-    RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
+    Change, Held, HoldId, Lapse, Lease, MAX_COUNT, RemoteBooks, RemoteChange, RemoteCharge,
+    RemoteCounter, RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
 };
-use tower_quota::{Clock, Count, Counts, ManualClock, Spent, StoreError, Timestamp};
+use tower_quota::{Buckets, Clock, Count, Counts, ManualClock, Spent, StoreError, Timestamp};
 
 /// How many lapsed holds are noticed at a time.
 const NOTICED_AT_ONCE: usize = 100;
@@ -28,6 +28,8 @@ pub(crate) struct PlainBooks {
 #[derive(Clone, Debug)]
 struct Page {
     used: u64,
+    /// What makes that up, where the window rolls.
+    buckets: Option<Buckets>,
     /// Units of the holds that are not known to have lapsed.
     held: u64,
     ends_at: Timestamp,
@@ -40,14 +42,16 @@ struct Page {
 struct Entry {
     units: u64,
     lapse: Lapse,
+    made_at: Timestamp,
     deadline: Timestamp,
     lapsed: bool,
 }
 
 impl Page {
-    fn new(counter: &RemoteCounter) -> Self {
+    fn new(counter: &RemoteCounter, now: Timestamp) -> Self {
         Self {
             used: 0,
+            buckets: counter.limit.rolling().map(|rolling| Buckets::new(rolling, now)),
             held: 0,
             ends_at: counter.needed_until(),
             entries: HashMap::new(),
@@ -55,23 +59,38 @@ impl Page {
         }
     }
 
-    /// Notices what has lapsed.
+    /// Notices what has lapsed, and what does not count any more.
     fn notice(&mut self, now: Timestamp) {
         loop {
             let entries = self.entries.values_mut();
             let due = entries.filter(|entry| !entry.lapsed && entry.deadline <= now);
-            let mut noticed = 0;
+            let mut noticed = Vec::new();
             for entry in due.take(NOTICED_AT_ONCE) {
                 entry.lapsed = true;
                 self.held -= entry.units;
-                if entry.lapse == Lapse::Charge {
-                    self.used = (self.used + entry.units).min(MAX_COUNT);
-                }
-                noticed += 1;
+                noticed.push(*entry);
             }
-            if noticed < NOTICED_AT_ONCE {
-                return;
+            for entry in noticed.iter().filter(|entry| entry.lapse == Lapse::Charge) {
+                self.correct(entry.made_at, entry.units, 0);
             }
+            if noticed.len() < NOTICED_AT_ONCE {
+                break;
+            }
+        }
+        if let Some(buckets) = &mut self.buckets {
+            buckets.advance(now);
+            self.used = buckets.sum();
+        }
+    }
+
+    /// Adds what was spent of a hold that was made then, and takes back what was charged of it.
+    fn correct(&mut self, made_at: Timestamp, spent: u64, charged: u64) {
+        if let Some(buckets) = &mut self.buckets {
+            buckets.add(made_at, spent.min(MAX_COUNT - self.used));
+            buckets.take_back(made_at, charged);
+            self.used = buckets.sum();
+        } else {
+            self.used = self.used.saturating_add(spent).saturating_sub(charged).min(MAX_COUNT);
         }
     }
 
@@ -83,15 +102,23 @@ impl Page {
 
     fn settle(&mut self, id: HoldId, spent: Spent) {
         let Some(entry) = self.entries.remove(&id) else { return };
-        let used = self.used.saturating_add(spent.units(entry.units));
-        self.used = match (entry.lapsed, entry.lapse) {
-            (true, Lapse::Charge) => used.saturating_sub(entry.units),
-            _ => used,
+        let charged = match (entry.lapsed, entry.lapse) {
+            (true, Lapse::Charge) => entry.units,
+            _ => 0,
         };
-        self.used = self.used.min(MAX_COUNT);
+        self.correct(entry.made_at, spent.units(entry.units), charged);
         if !entry.lapsed {
             self.held -= entry.units;
         }
+    }
+
+    fn change(&mut self, change: Change, now: Timestamp) {
+        let used = change.applied_to(self.used).min(MAX_COUNT);
+        if let Some(buckets) = &mut self.buckets {
+            buckets.add(now, used.saturating_sub(self.used));
+            buckets.take(self.used.saturating_sub(used));
+        }
+        self.used = used;
     }
 
     /// Forgets the records of holds whose settlement nobody waits for.
@@ -129,14 +156,23 @@ impl PlainBooks {
         if self.is_over(counter.window.end) {
             return Err(StoreError::clock_skew(counter.window.end));
         }
-        let mut page = known.unwrap_or_else(|| Page::new(counter));
+        let mut page = known.unwrap_or_else(|| Page::new(counter, self.clock.now()));
         page.notice(self.clock.now());
         Ok(page)
     }
 }
 
 fn count(page: &Page, counter: &RemoteCounter) -> Count {
-    Count { used: page.used, held: page.held, window: counter.window }
+    looking_ahead(page, counter, 1)
+}
+
+/// A count, and when so many units come back, where the window rolls.
+fn looking_ahead(page: &Page, counter: &RemoteCounter, units: u64) -> Count {
+    let mut window = counter.window;
+    if let Some(buckets) = &page.buckets {
+        window.end = buckets.come_back_at(units.max(1), page.held);
+    }
+    Count { used: page.used, held: page.held, window }
 }
 
 impl RemoteBooks for PlainBooks {
@@ -164,10 +200,13 @@ impl RemoteBooks for PlainBooks {
             if new {
                 let (units, lapse) = (charge.units(request.units), charge.lapse(request.lapse));
                 let deadline = now.saturating_add(self.lease.length);
-                page.entries.insert(request.id, Entry { units, lapse, deadline, lapsed: false });
+                let entry = Entry { units, lapse, made_at: now, deadline, lapsed: false };
+                page.entries.insert(request.id, entry);
                 page.held += units;
             }
-            counts.push(count(&page, &charge.counter));
+            let missing = charge.missing(&count(&page, &charge.counter), request.units);
+            let units = if admitted || repeated { 1 } else { missing };
+            counts.push(looking_ahead(&page, &charge.counter, units));
             if new {
                 pages.insert(charge.counter.key(), page);
             }
@@ -223,7 +262,7 @@ impl RemoteBooks for PlainBooks {
             let seen = page.seen.entry(change.nonce).or_default();
             if *seen < change.sequence {
                 *seen = change.sequence;
-                page.used = change.change.applied_to(page.used).min(MAX_COUNT);
+                page.change(change.change, self.clock.now());
             }
             touched.push((counter.key(), page));
         }

@@ -50,7 +50,8 @@ impl SharedBooks {
         let asked = self.asked.lock().unwrap();
         let count = |(scope, limit, window): &Asked| {
             let counters = [Counter { scope, limit, window: *window }];
-            now(self.books.read(&counters)).unwrap()
+            // There are no rolling windows in these tests.
+            now(self.books.read(&counters, Timestamp::MIN)).unwrap()
         };
         let counts = asked.iter().flat_map(count);
         let used = counts.filter(|count| (count.used, count.held) != (0, 0));
@@ -77,8 +78,12 @@ impl Store for SharedBooks {
         self.books.reserve(Reserve { id, ..request })
     }
 
-    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
-        self.books.read(counters)
+    fn read(
+        &self,
+        counters: &[Counter<'_>],
+        now: Timestamp,
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        self.books.read(counters, now)
     }
 
     fn change(

@@ -46,8 +46,12 @@ impl Store for SlowStore {
         Answer::Pending(heard.boxed())
     }
 
-    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
-        self.books.read(counters)
+    fn read(
+        &self,
+        counters: &[Counter<'_>],
+        now: Timestamp,
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
+        self.books.read(counters, now)
     }
 
     fn change(
@@ -85,7 +89,11 @@ impl Store for BrokenStore {
         self.fail()
     }
 
-    fn read(&self, _counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
+    fn read(
+        &self,
+        _counters: &[Counter<'_>],
+        _now: Timestamp,
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
         self.fail()
     }
 
@@ -116,7 +124,11 @@ where
         Answer::Ready(Ok((self.0)(request)))
     }
 
-    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
+    fn read(
+        &self,
+        counters: &[Counter<'_>],
+        _now: Timestamp,
+    ) -> Answer<Result<Vec<Count>, StoreError>> {
         let unused = counters.iter().map(|counter| Count::unused(counter.window));
         Answer::Ready(Ok(unused.collect()))
     }
