@@ -30,7 +30,7 @@ impl WouldDeny {
         let standing = reservation.standing();
         standing.exceeded().next()?;
         let would_deny = Self(Arc::new(standing.clone()));
-        would_deny.say();
+        say(&would_deny);
         Some(would_deny)
     }
 
@@ -44,16 +44,16 @@ impl WouldDeny {
     pub fn limits(&self) -> impl Iterator<Item = Status> {
         self.0.exceeded()
     }
-
-    #[cfg(feature = "tracing")]
-    fn say(&self) {
-        for status in self.limits() {
-            let (feature, limit) = (self.feature(), status.limit());
-            let (used, held, amount) = (status.used(), status.held(), status.amount());
-            tracing::info!(feature, limit, used, held, amount, "a quota would have denied this");
-        }
-    }
-
-    #[cfg(not(feature = "tracing"))]
-    fn say(&self) {}
 }
+
+#[cfg(feature = "tracing")]
+fn say(would_deny: &WouldDeny) {
+    for status in would_deny.limits() {
+        let (feature, limit) = (would_deny.feature(), status.limit());
+        let (used, held, amount) = (status.used(), status.held(), status.amount());
+        tracing::info!(feature, limit, used, held, amount, "a quota would have denied this");
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+fn say(_would_deny: &WouldDeny) {}
