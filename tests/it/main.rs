@@ -13,7 +13,9 @@ mod headers;
 mod hyper_server;
 mod identity;
 mod inner_service;
+mod llm_gateway;
 mod modes;
+mod multi_tenant;
 mod never_forgotten;
 mod own_window;
 #[cfg(feature = "postgres")]

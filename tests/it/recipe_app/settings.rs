@@ -3,12 +3,11 @@
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use http::{Request, StatusCode, Uri};
-use http_body_util::Full;
+use http::StatusCode;
 use serde_json::json;
 
 use super::{App, REMIX, TIPS, post};
-use crate::support::programs::{Client, example};
+use crate::support::programs::{Client, example, parse_curl};
 
 #[tokio::test]
 async fn the_first_line_says_where_it_listens() {
@@ -24,38 +23,11 @@ async fn the_three_commands_show_a_grant_a_denial_and_the_usage() {
     let commands = [app.0.line().await, app.0.line().await, app.0.line().await];
     let mut replies = Vec::new();
     for command in &commands {
-        replies.push(app.0.send(parse_curl(command, &app)).await);
+        replies.push(app.0.send(parse_curl(command, &app.0)).await);
     }
     let statuses: Vec<u16> = replies.iter().map(|reply| reply.status.as_u16()).collect();
     assert_eq!(statuses, [200, 429, 200]);
     assert_eq!(replies[2].json()["usage"]["remix"], 1);
-}
-
-/// The request that a command would send.
-fn parse_curl(command: &str, app: &App) -> Request<Full<bytes::Bytes>> {
-    let quoted = command.split('\'').enumerate();
-    let mut words = quoted.flat_map(|(index, part)| match index % 2 {
-        0 => part.split_whitespace().collect(),
-        _ => vec![part],
-    });
-    assert_eq!(words.next(), Some("curl"));
-    let mut request = Request::builder();
-    while let Some(word) = words.next() {
-        request = match word {
-            "-i" => request,
-            "-X" => request.method(words.next().unwrap()),
-            "-H" => {
-                let (name, value) = words.next().unwrap().split_once(": ").unwrap();
-                request.header(name, value)
-            }
-            url => {
-                let url: Uri = url.parse().unwrap();
-                assert_eq!(url.authority().unwrap().as_str(), app.0.address().to_string());
-                request.header("host", "recipes.test").uri(url.path())
-            }
-        };
-    }
-    request.body(Full::default()).unwrap()
 }
 
 #[tokio::test]

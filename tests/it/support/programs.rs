@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command as Shell, ExitStatus, Stdio};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, request};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -17,6 +17,10 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
+
+/// All that examples read.
+const VARIABLES: [&str; 8] =
+    ["LISTEN", "AUTH_MODE", "LIMITS", "OPERATOR_TOKEN", "STORE", "LEASE", "REQUESTS", "TOKENS"];
 
 /// A running example. It is killed when it is dropped.
 pub(crate) struct Program {
@@ -33,7 +37,7 @@ pub(crate) fn example(name: &str, variables: &[(&str, &str)]) -> Command {
     let shown = path.display();
     assert!(path.exists(), "{shown} is missing: run `cargo build --example {name}`");
     let mut command = Command::new(path);
-    for variable in ["LISTEN", "AUTH_MODE", "LIMITS", "OPERATOR_TOKEN", "STORE", "LEASE"] {
+    for variable in VARIABLES {
         command.env_remove(variable);
     }
     command.envs(variables.iter().copied()).kill_on_drop(true);
@@ -135,6 +139,37 @@ impl Client {
 /// A request without a body.
 pub(crate) fn to(method: Method, path: &str) -> request::Builder {
     Request::builder().method(method).uri(path).header("host", "recipes.test")
+}
+
+/// The request to a program that a `curl` command would send.
+pub(crate) fn parse_curl(command: &str, program: &Program) -> Request<Full<Bytes>> {
+    let quoted = command.split('\'').enumerate();
+    let mut words = quoted.flat_map(|(index, part)| match index % 2 {
+        0 => part.split_whitespace().collect(),
+        _ => vec![part],
+    });
+    assert_eq!(words.next(), Some("curl"));
+    let (mut request, mut body) = (Request::builder(), "");
+    while let Some(word) = words.next() {
+        request = match word {
+            "-i" | "-iN" => request,
+            "-X" => request.method(words.next().unwrap()),
+            "-d" => {
+                body = words.next().unwrap();
+                request
+            }
+            "-H" => {
+                let (name, value) = words.next().unwrap().split_once(": ").unwrap();
+                request.header(name, value)
+            }
+            url => {
+                let url: Uri = url.parse().unwrap();
+                assert_eq!(url.authority().unwrap().as_str(), program.address().to_string());
+                request.header("host", "recipes.test").uri(url.path_and_query().unwrap().as_str())
+            }
+        };
+    }
+    request.body(Full::from(body.to_owned())).unwrap()
 }
 
 /// An answer, heard to its end.
