@@ -95,8 +95,9 @@ fn poll_inner<B: Body<Data = Bytes>>(
     let ending = match &polled {
         Some(Ok(frame)) => {
             open.note(frame);
-            // Nobody polls a body that says it has ended.
-            open.watch(|| body.is_end_stream()).then_some(Ending::Complete)
+            // Nobody polls a body that says it has ended, or has given its trailers.
+            let ended = frame.is_trailers() || open.watch(|| body.is_end_stream());
+            ended.then_some(Ending::Complete)
         }
         Some(Err(_)) => Some(Ending::BodyError),
         None => Some(Ending::Complete),

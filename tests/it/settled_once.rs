@@ -8,6 +8,7 @@ mod policy;
 mod server;
 mod shutdown;
 mod store;
+mod streams;
 mod without_body;
 
 use std::convert::Infallible;
