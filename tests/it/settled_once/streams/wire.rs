@@ -1,7 +1,6 @@
 //! A client, a server of either version of HTTP, and the wire between them, which can be cut.
 
 use std::convert::Infallible;
-use std::error::Error;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +15,8 @@ use hyper::client::conn::{http1, http2};
 use hyper::server::conn::{http1 as serve1, http2 as serve2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{copy_bidirectional, duplex};
+use tokio::io::{DuplexStream, copy_bidirectional, duplex};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tower::service_fn;
 use tower_quota::{Ending, Outcome, Settlement};
@@ -34,13 +34,11 @@ pub(super) fn by_default(outcome: &Outcome<'_>) -> Settlement {
     outcome.settlement()
 }
 
-type Served = Result<(), Box<dyn Error + Send + Sync>>;
-
 /// One connection to a scene whose policy says what it was asked.
 pub(super) struct Stage {
     pub(super) scene: Scene,
     client: Client,
-    server: JoinHandle<Served>,
+    server: JoinHandle<hyper::Result<()>>,
     wire: JoinHandle<()>,
     /// The requests that have arrived at the inner service, each with the way to answer it.
     arrivals: mpsc::UnboundedReceiver<oneshot::Sender<Answer>>,
@@ -50,8 +48,35 @@ pub(super) struct Stage {
 
 #[derive(Clone)]
 enum Client {
-    One(Arc<tokio::sync::Mutex<http1::SendRequest<Empty<Bytes>>>>),
+    One(Arc<Mutex<http1::SendRequest<Empty<Bytes>>>>),
     Two(http2::SendRequest<Empty<Bytes>>),
+}
+
+impl Client {
+    async fn connect(version: Version, io: DuplexStream) -> Self {
+        let io = TokioIo::new(io);
+        if version == Version::HTTP_2 {
+            let shaking = http2::handshake(TokioExecutor::new(), io);
+            let (sender, connection) = shaking.await.unwrap();
+            tokio::spawn(connection);
+            Self::Two(sender)
+        } else {
+            let (sender, connection) = http1::handshake(io).await.unwrap();
+            tokio::spawn(connection);
+            Self::One(Arc::new(sender.into()))
+        }
+    }
+
+    async fn send(self) -> hyper::Result<Response<Incoming>> {
+        let request = Request::get("http://stream.test/").body(Empty::new()).unwrap();
+        match self {
+            Self::One(sender) => {
+                let answer = sender.lock().await.send_request(request);
+                answer.await
+            }
+            Self::Two(mut sender) => sender.send_request(request).await,
+        }
+    }
 }
 
 /// A request whose answer is awaited. Without its task nobody waits.
@@ -97,41 +122,22 @@ impl Stage {
         let wire = tokio::spawn(async move {
             drop(copy_bidirectional(&mut near_end, &mut far_end).await);
         });
-        let (near, far) = (TokioIo::new(near), TokioIo::new(far));
-        let (client, server) = match version {
-            Version::HTTP_11 => {
-                let connection = serve1::Builder::new().serve_connection(far, service);
-                let server = tokio::spawn(async { Ok(connection.await?) });
-                let (sender, connection) = http1::handshake(near).await.unwrap();
-                tokio::spawn(connection);
-                (Client::One(Arc::new(sender.into())), server)
-            }
-            _ => {
+        let far = TokioIo::new(far);
+        let server = tokio::spawn(async move {
+            if version == Version::HTTP_2 {
                 let builder = serve2::Builder::new(TokioExecutor::new());
-                let connection = builder.serve_connection(far, service);
-                let server = tokio::spawn(async { Ok(connection.await?) });
-                let shaking = http2::handshake(TokioExecutor::new(), near);
-                let (sender, connection) = shaking.await.unwrap();
-                tokio::spawn(connection);
-                (Client::Two(sender), server)
+                builder.serve_connection(far, service).await
+            } else {
+                serve1::Builder::new().serve_connection(far, service).await
             }
-        };
+        });
+        let client = Client::connect(version, near).await;
         Self { scene, client, server, wire, arrivals, endings }
     }
 
     /// Sends a request, and waits until the inner service has it.
     pub(super) async fn send(&mut self) -> (Sent, oneshot::Sender<Answer>) {
-        let client = self.client.clone();
-        let sent = tokio::spawn(async move {
-            let request = Request::get("http://stream.test/").body(Empty::new()).unwrap();
-            match client {
-                Client::One(sender) => {
-                    let answer = sender.lock().await.send_request(request);
-                    answer.await
-                }
-                Client::Two(mut sender) => sender.send_request(request).await,
-            }
-        });
+        let sent = tokio::spawn(self.client.clone().send());
         (sent, self.arrivals.next().await.unwrap())
     }
 
