@@ -6,12 +6,13 @@
 //! | `words` | how many words the answer has, each in a chunk of its own | 3 |
 //! | `status` | it answers with this status, and nothing else | 200 |
 //! | `silent=1` | it does not say how many tokens it took | |
+//! | `piece` | its stream is cut into chunks of so many bytes | a chunk for each event |
 //! | `cut` | it fails after so many chunks | never |
 //! | `wait` | it says nothing for an hour after so many chunks; 0 for no headers either | never |
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -34,20 +35,21 @@ pub(crate) fn router() -> Router {
     Router::new().route(COMPLETIONS, post(complete))
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(default)]
 struct Script {
     tokens: Option<u64>,
     words: u64,
     status: u16,
     silent: u8,
+    piece: Option<usize>,
     cut: Option<usize>,
     wait: Option<usize>,
 }
 
 impl Default for Script {
     fn default() -> Self {
-        Self { tokens: None, words: 3, status: 200, silent: 0, cut: None, wait: None }
+        Self { tokens: None, words: 3, status: 200, silent: 0, piece: None, cut: None, wait: None }
     }
 }
 
@@ -59,30 +61,51 @@ async fn complete(Query(script): Query<Script>, Json(question): Json<Value>) -> 
     if status != StatusCode::OK {
         return problem(status, "the backend fails, as it was asked to").into_response();
     }
-    let words = script.words.min(MOST_WORDS);
-    let usage = json!({ "total_tokens": script.tokens.unwrap_or(words) });
     if question["stream"] != true {
-        let text: String = (0..words).map(|_| "word ").collect();
-        let usage = if script.silent == 0 { usage } else { Value::Null };
-        let choices = json!([{ "message": { "role": "assistant", "content": text } }]);
-        return Json(json!({ "choices": choices, "usage": usage })).into_response();
+        return Json(script.answer()).into_response();
     }
-    let mut events: Vec<Value> = (0..words)
-        .map(|_| json!({ "choices": [{ "delta": { "content": "word " } }], "usage": null }))
-        .collect();
-    if question["stream_options"]["include_usage"] == true && script.silent == 0 {
-        events.push(json!({ "choices": [], "usage": usage }));
-    }
-    let lines = events.into_iter().map(|event| format!("data: {event}\n\n"));
-    let lines: Vec<String> = lines.chain(["data: [DONE]\n\n".to_owned()]).collect();
-    let body = Body::from_stream(script.play(lines));
+    let tells_usage = question["stream_options"]["include_usage"] == true;
+    let body = Body::from_stream(script.play(script.chunks(tells_usage)));
     ([(CONTENT_TYPE, "text/event-stream")], body).into_response()
 }
 
 impl Script {
-    /// Says these lines, as far as it is to.
-    fn play(self, lines: Vec<String>) -> impl Stream<Item = Result<String, &'static str>> {
-        stream::iter(lines.into_iter().enumerate()).then(move |(index, line)| async move {
+    fn words(self) -> impl Iterator<Item = &'static str> {
+        (0..self.words.min(MOST_WORDS)).map(|_| "word ")
+    }
+
+    fn usage(self) -> Option<Value> {
+        let tokens = self.tokens.unwrap_or(self.words.min(MOST_WORDS));
+        (self.silent == 0).then(|| json!({ "total_tokens": tokens }))
+    }
+
+    /// The answer in one piece.
+    fn answer(self) -> Value {
+        let message = json!({ "role": "assistant", "content": self.words().collect::<String>() });
+        json!({ "choices": [{ "message": message }], "usage": self.usage() })
+    }
+
+    /// The answer as a stream of events, the usage last but one.
+    fn chunks(self, tells_usage: bool) -> Vec<Bytes> {
+        let words = self.words().map(|word| {
+            json!({ "choices": [{ "delta": { "content": word } }], "usage": null }).to_string()
+        });
+        let usage = self.usage().filter(|_| tells_usage);
+        let usage = usage.map(|usage| json!({ "choices": [], "usage": usage }).to_string());
+        let events = words.chain(usage).chain(["[DONE]".to_owned()]);
+        let events = events.map(|event| Bytes::from(format!("data: {event}\n\n")));
+        match self.piece {
+            None => events.collect(),
+            Some(length) => {
+                let whole: Vec<u8> = events.flatten().collect();
+                whole.chunks(length.max(1)).map(Bytes::copy_from_slice).collect()
+            }
+        }
+    }
+
+    /// Says these chunks, as far as it is to.
+    fn play(self, chunks: Vec<Bytes>) -> impl Stream<Item = Result<Bytes, &'static str>> {
+        stream::iter(chunks.into_iter().enumerate()).then(move |(index, chunk)| async move {
             // The server sends what it has only while it waits for more.
             yield_now().await;
             if self.wait == Some(index) {
@@ -91,7 +114,7 @@ impl Script {
             if self.cut == Some(index) {
                 return Err("the backend goes silent, as it was asked to");
             }
-            Ok(line)
+            Ok(chunk)
         })
     }
 }

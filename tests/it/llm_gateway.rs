@@ -114,6 +114,18 @@ async fn a_stream_comes_through_and_costs_what_it_says() {
     assert_eq!(gateway.books().await, [(1, 0), (812, 0)]);
 }
 
+/// Networks cut streams where they like.
+#[tokio::test]
+async fn the_usage_is_found_wherever_the_stream_is_cut() {
+    let gateway = Gateway::with(&[("TOKENS", "100000")]).await;
+    for (asked, piece) in [1, 7, 64, 100_000].into_iter().enumerate() {
+        let reply = gateway.ask(&format!("?tokens=812&piece={piece}")).await;
+        assert!(reply.text().ends_with("\n\ndata: [DONE]\n\n"));
+        let asked = asked as u64 + 1;
+        assert_eq!(gateway.books().await, [(asked, 0), (asked * 812, 0)], "pieces of {piece}");
+    }
+}
+
 #[tokio::test]
 async fn an_answer_in_one_piece_costs_what_it_says_too() {
     let gateway = Gateway::start().await;

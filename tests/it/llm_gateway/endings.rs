@@ -4,6 +4,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 
 use super::{ESTIMATE, Gateway, post};
+use crate::support::programs::Reply;
 
 #[tokio::test]
 async fn a_backend_that_answers_an_error_costs_nothing() {
@@ -86,4 +87,16 @@ async fn a_client_that_goes_away_right_after_the_last_chunk_pays_what_it_says() 
     drop(response);
     client.hang_up().await;
     gateway.wait_for([(1, 0), (77, 0)]).await;
+}
+
+/// The stream's client hears it to its end; nobody else gets in.
+#[tokio::test]
+async fn ctrl_c_lets_a_stream_end() {
+    let gateway = Gateway::start().await;
+    let (_client, response) = gateway.begin("?words=900&tokens=9").await;
+    gateway.0.interrupt();
+    let reply = Reply::hear(response).await;
+    assert!(reply.is_complete);
+    assert!(reply.text().ends_with("data: [DONE]\n\n"));
+    assert_eq!(gateway.0.ended().await.code(), Some(0));
 }
