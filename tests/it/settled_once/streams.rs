@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures::SinkExt;
 use futures::channel::mpsc;
+use futures::stream;
 use http::{HeaderMap, Response, Version};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, StreamBody};
@@ -127,6 +128,30 @@ async fn who_goes_away_midway_pays_and_the_policy_sees_how_far_it_got() {
         assert_eq!(stage.ending().await, midway, "{version:?} {leaving:?}");
         // Nobody feeds a stream that nobody hears.
         assert!(frames.is_closed());
+        stage.assert_nothing_else_ended();
+        stage.close().await.assert_settled(1);
+    }
+}
+
+/// What is in buffers and on the wire went out, though nobody has heard it; there is only so much.
+#[tokio::test]
+async fn an_endless_stream_goes_out_as_far_as_it_is_heard_and_no_further_than_buffers_are() {
+    const CHUNK: u64 = 16 * 1024;
+    const BUFFERS: u64 = 8 * 1024 * 1024;
+    for (version, leaving) in departures() {
+        let mut stage = Stage::over(version).await;
+        let endless = stream::repeat_with(|| Ok(Frame::data(Bytes::from(vec![b'.'; 16 * 1024]))));
+        let mut response = stage.begin(BodyExt::boxed(StreamBody::new(endless))).await;
+        let mut heard = 0;
+        while heard < 4 * CHUNK {
+            let frame = response.frame().await.unwrap().unwrap();
+            heard += frame.into_data().unwrap().len() as u64;
+        }
+        leaving.from(&stage, response);
+        let (ending, bytes) = stage.ending().await;
+        assert_eq!(ending, Ending::BodyDropped, "{version:?} {leaving:?}");
+        assert_eq!(bytes % CHUNK, 0);
+        assert!((heard..BUFFERS).contains(&bytes), "{version:?} {leaving:?}: {bytes} of {heard}");
         stage.assert_nothing_else_ended();
         stage.close().await.assert_settled(1);
     }
