@@ -92,7 +92,7 @@ impl Quotas {
         let mut charges: SmallVec<[Charge<'_>; 2]> = SmallVec::new();
         for keyed in allowance.limits() {
             let ceiling = (mode == Mode::Enforce).then_some(keyed.limit.amount());
-            charges.push(Charge { counter: Counter::at(keyed, now), ceiling });
+            charges.push(Charge { counter: Counter::at(profile, keyed, now), ceiling });
         }
         let answer = self.0.store.reserve(Reserve {
             id: HoldId::next(),
@@ -184,7 +184,7 @@ impl Quotas {
             Err(error) => return Answer::Ready(Err(error)),
         };
         let counters: Vec<Counter<'_>> =
-            allowances.iter().flat_map(|allowance| Counter::all(allowance, now)).collect();
+            allowances.iter().flat_map(|allowance| Counter::all(profile, allowance, now)).collect();
         let answer = self.0.store.read(profile.id(), &counters);
         let unlimited = profile.is_unlimited();
         drop(counters);
@@ -218,7 +218,7 @@ impl Quotas {
         allowance: Arc<Allowance>,
         now: Timestamp,
     ) -> Answer<Result<Standing, Error>> {
-        let counters: Vec<Counter<'_>> = Counter::all(&allowance, now).collect();
+        let counters: Vec<Counter<'_>> = Counter::all(profile, &allowance, now).collect();
         let answer = self.0.store.read(profile.id(), &counters);
         drop(counters);
         answer.map(move |counts| Ok(Standing::new(allowance, counts?.into(), now)))
@@ -233,7 +233,7 @@ impl Quotas {
         let now = self.0.now();
         match self.0.allowance(profile, feature) {
             Ok(allowance) => {
-                let counters: Vec<Counter<'_>> = Counter::all(&allowance, now).collect();
+                let counters: Vec<Counter<'_>> = Counter::all(profile, &allowance, now).collect();
                 let answer = self.0.store.change(profile.id(), &counters, change, now);
                 answer.map(|changed| Ok(changed?))
             }

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use foldhash::quality::FixedState;
 
+use super::calendar::is_month_start;
 use super::limit::Limit;
-use super::window::Window;
+use super::window::{Span, Window};
 use crate::bounds::{MAX_UNITS, is_name};
 use crate::error::ConfigError;
 
@@ -104,11 +105,17 @@ impl Allowance {
         &self.limits
     }
 
-    /// The limits as `describe` puts them. It is asked once, unless some windows are longer than
-    /// others.
-    pub(crate) fn description(&self, describe: impl FnOnce() -> Bytes) -> Bytes {
+    /// The limits as `describe` puts them, of which these are the windows. It is asked once, but for
+    /// windows that are longer or shorter than most.
+    pub(crate) fn description(
+        &self,
+        mut windows: impl Iterator<Item = Span>,
+        describe: impl FnOnce() -> Bytes,
+    ) -> Bytes {
         let mut limits = self.limits.iter();
-        if limits.all(|keyed| keyed.limit.window().has_constant_length()) {
+        let is_usual =
+            |keyed: &KeyedLimit| windows.next().is_some_and(|it| keyed.limit.window().is_usual(it));
+        if limits.all(is_usual) {
             self.description.get_or_init(describe).clone()
         } else {
             describe()
@@ -122,6 +129,13 @@ fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigError> {
         return Err(ConfigError::BadWindow {
             feature: feature.to_owned(),
             limit: limit.name().to_owned(),
+        });
+    }
+    if let Some(day) = limit.calendar().month_start.filter(|day| !is_month_start(*day)) {
+        return Err(ConfigError::BadMonthStart {
+            feature: feature.to_owned(),
+            limit: limit.name().to_owned(),
+            day,
         });
     }
     if limit.amount() > MAX_UNITS {

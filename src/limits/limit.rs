@@ -1,8 +1,13 @@
 //! An amount of units per window.
 
+use chrono::Weekday;
 use compact_str::CompactString;
 
-use super::window::Window;
+use super::calendar::Calendar;
+use super::window::{Span, Window};
+#[cfg(feature = "tz")]
+use super::zone::Zone;
+use crate::clock::Timestamp;
 
 /// An amount of units per [`Window`].
 ///
@@ -19,13 +24,14 @@ pub struct Limit {
     name: CompactString,
     amount: u64,
     window: Window,
+    calendar: Calendar,
 }
 
 impl Limit {
     /// At most `amount` units in each `window`. It is named after its window: `day`, `90s`.
     #[must_use]
     pub fn new(amount: u64, window: Window) -> Self {
-        Self { name: window.kind(), amount, window }
+        Self { name: window.kind(), amount, window, calendar: Calendar::default() }
     }
 
     /// Gives the limit a name of its own, which headers and denials show.
@@ -34,6 +40,41 @@ impl Limit {
     #[must_use]
     pub fn named(mut self, name: impl AsRef<str>) -> Self {
         self.name = CompactString::new(name);
+        self
+    }
+
+    /// Has the calendar windows of this limit in `zone`, whoever pays. Without it they are in the
+    /// [profile's zone](crate::Profile::zone), or else in UTC.
+    ///
+    /// Seconds and minutes are the same in all zones; fixed windows and lifetimes have none.
+    ///
+    /// ```
+    /// use tower_quota::{Limit, Window};
+    ///
+    /// let daily = Limit::new(20, Window::Day).zone(chrono_tz::Europe::Berlin);
+    /// ```
+    #[cfg(feature = "tz")]
+    #[must_use]
+    pub fn zone(mut self, zone: chrono_tz::Tz) -> Self {
+        self.calendar.zone = Some(Zone(zone));
+        self
+    }
+
+    /// Has weeks begin on `day` instead of Monday.
+    #[must_use]
+    pub fn week_start(mut self, day: Weekday) -> Self {
+        self.calendar.week_start = Some(day);
+        self
+    }
+
+    /// Has months begin on this day, from 1 to 31, and years on this day of January. In months that
+    /// are too short it is the last one. Without it they begin on the
+    /// [profile's billing day](crate::Profile::billing_day), or else on the 1st.
+    ///
+    /// Another day is an error when the engine is built.
+    #[must_use]
+    pub fn month_start(mut self, day: u8) -> Self {
+        self.calendar.month_start = Some(day);
         self
     }
 
@@ -53,5 +94,15 @@ impl Limit {
     #[must_use]
     pub fn window(&self) -> Window {
         self.window
+    }
+
+    pub(super) fn calendar(&self) -> Calendar {
+        self.calendar
+    }
+
+    /// The window that holds `at`, where `profile` says what the limit's own calendar does not.
+    #[inline]
+    pub(super) fn around(&self, profile: Calendar, at: Timestamp) -> Span {
+        self.calendar.or(profile).around(self.window, at)
     }
 }

@@ -7,9 +7,14 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use smallvec::SmallVec;
 
-use super::allowance::Allowance;
+use super::allowance::{Allowance, KeyedLimit};
+use super::calendar::{Calendar, is_month_start};
 use super::limit::Limit;
+use super::window::Span;
+#[cfg(feature = "tz")]
+use super::zone::Zone;
 use crate::bounds::MAX_ID_BYTES;
+use crate::clock::Timestamp;
 use crate::error::{ConfigError, Error};
 
 /// The id of a profile: any 1 to [`MAX_ID_BYTES`] bytes. Up to 24 of them need no allocation.
@@ -75,6 +80,7 @@ pub struct Profile {
     id: ProfileId,
     plan: CompactString,
     unlimited: bool,
+    calendar: Calendar,
     /// What replaces the plan's allowances. Shared, so that a cached profile is cheap to clone.
     own: Option<Arc<Vec<Arc<Allowance>>>>,
 }
@@ -87,7 +93,7 @@ impl Profile {
     }
 
     pub(crate) fn of(id: ProfileId, plan: CompactString) -> Self {
-        Self { id, plan, unlimited: false, own: None }
+        Self { id, plan, unlimited: false, calendar: Calendar::default(), own: None }
     }
 
     /// Whether this profile is never denied, and nothing of what it does is counted.
@@ -95,6 +101,42 @@ impl Profile {
     pub fn unlimited(mut self, unlimited: bool) -> Self {
         self.unlimited = unlimited;
         self
+    }
+
+    /// Has this profile's calendar windows in `zone`, but for those of limits that
+    /// [name their own](Limit::zone).
+    ///
+    /// A profile whose zone changes is counted by the windows of the new one at once: the day that it
+    /// is there starts another count, unless it began at the same instant. So let nobody change it at
+    /// will.
+    ///
+    /// ```
+    /// use tower_quota::Profile;
+    ///
+    /// let guest = Profile::new("7", "free").zone(chrono_tz::Asia::Kolkata);
+    /// ```
+    #[cfg(feature = "tz")]
+    #[must_use]
+    pub fn zone(mut self, zone: chrono_tz::Tz) -> Self {
+        self.calendar.zone = Some(Zone(zone));
+        self
+    }
+
+    /// Has this profile's months begin on a day of its own, from 1 to 31, and its years on that day
+    /// of January, but for those of limits that [name theirs](Limit::month_start). In months that are
+    /// too short it is the last one: somebody who is billed on the 31st is billed on 28 February.
+    ///
+    /// Changing it starts other counts, as a change of the zone does.
+    ///
+    /// # Errors
+    ///
+    /// There is no such day.
+    pub fn billing_day(mut self, day: u8) -> Result<Self, ConfigError> {
+        if !is_month_start(day) {
+            return Err(ConfigError::BadBillingDay { day });
+        }
+        self.calendar.month_start = Some(day);
+        Ok(self)
     }
 
     /// Gives this profile limits of its own for `feature`, instead of its plan's. A feature that no
@@ -128,6 +170,12 @@ impl Profile {
     #[must_use]
     pub fn is_unlimited(&self) -> bool {
         self.unlimited
+    }
+
+    /// The window of a limit that holds `at`.
+    #[inline]
+    pub(crate) fn window(&self, keyed: &KeyedLimit, at: Timestamp) -> Span {
+        keyed.limit.around(self.calendar, at)
     }
 
     pub(super) fn own_features(&self) -> impl Iterator<Item = &str> {

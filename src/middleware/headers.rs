@@ -104,7 +104,8 @@ fn write_draft_11(standing: &Standing, headers: &mut HeaderMap) {
     let Some(state) = state.value() else {
         return;
     };
-    let policy = standing.allowance().description(|| policy_11(standing));
+    let windows = standing.counted().map(|(_, count)| count.window);
+    let policy = standing.allowance().description(windows, || policy_11(standing));
     if let Ok(policy) = HeaderValue::from_maybe_shared(policy) {
         add(headers, RATE_LIMIT_POLICY, policy);
     }

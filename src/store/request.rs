@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::hold::{Hold, HoldId};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts};
-use crate::limits::{Allowance, KeyedLimit, LimitKey, ProfileId, Span};
+use crate::limits::{Allowance, KeyedLimit, LimitKey, Profile, ProfileId, Span};
 
 /// One count of a scope: of which limit, in which window.
 #[derive(Clone, Copy, Debug)]
@@ -17,12 +17,17 @@ pub struct Counter<'a> {
 }
 
 impl<'a> Counter<'a> {
-    pub(crate) fn at(keyed: &'a KeyedLimit, now: Timestamp) -> Self {
-        Self { limit: &keyed.key, window: keyed.limit.window().around(now) }
+    /// The count of a limit for `profile`.
+    pub(crate) fn at(profile: &Profile, keyed: &'a KeyedLimit, now: Timestamp) -> Self {
+        Self { limit: &keyed.key, window: profile.window(keyed, now) }
     }
 
-    pub(crate) fn all(allowance: &'a Allowance, now: Timestamp) -> impl Iterator<Item = Self> {
-        allowance.limits().iter().map(move |keyed| Self::at(keyed, now))
+    pub(crate) fn all(
+        profile: &Profile,
+        allowance: &'a Allowance,
+        now: Timestamp,
+    ) -> impl Iterator<Item = Self> {
+        allowance.limits().iter().map(move |keyed| Self::at(profile, keyed, now))
     }
 }
 

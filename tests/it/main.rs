@@ -38,3 +38,5 @@ mod support;
 mod tracing;
 mod usage;
 mod windows;
+#[cfg(feature = "tz")]
+mod zones;
