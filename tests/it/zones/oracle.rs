@@ -9,6 +9,8 @@ const WEEK: i64 = 7 * 24 * HOUR;
 /// The beginnings of 1970 and 2100.
 pub(super) const FIRST: i64 = 0;
 pub(super) const LAST: i64 = 4_102_444_800_000;
+/// The beginning of 2027: what is later follows from rules.
+pub(super) const DECREED: i64 = 1_798_761_600_000;
 
 pub(super) struct Oracle {
     /// From when on clocks are ahead of UTC by how much, in milliseconds.
@@ -26,9 +28,10 @@ impl Oracle {
         const STEP: i64 = WEEK - 24 * HOUR;
         // A year's window may lie two years off.
         let (mut at, end) = (FIRST - 110 * WEEK, LAST + 110 * WEEK);
-        let mut stretches = vec![(i64::MIN, offset(zone, at))];
+        let mut old = offset(zone, at);
+        let mut stretches = vec![(i64::MIN / 2, old)];
         while at < end {
-            let (old, new) = (offset(zone, at), offset(zone, at + STEP));
+            let new = offset(zone, at + STEP);
             if old != new {
                 let (mut last, mut first) = (at / 1_000, (at + STEP) / 1_000);
                 while first - last > 1 {
@@ -41,9 +44,23 @@ impl Oracle {
                 }
                 stretches.push((first * 1_000, new));
             }
-            at += STEP;
+            (at, old) = (at + STEP, new);
         }
         Self { stretches }
+    }
+
+    /// What clocks are set to, and when.
+    pub(super) fn stretches(&self) -> &[(i64, i64)] {
+        &self.stretches
+    }
+
+    /// The stretches within a few days of `at`: from when, until when, and how far ahead.
+    fn near(&self, at: i64) -> impl Iterator<Item = (i64, i64, i64)> {
+        let next = self.stretches.partition_point(|stretch| stretch.0 < at - WEEK);
+        let near = &self.stretches[next.saturating_sub(1)..];
+        let ends = near.iter().skip(1).map(|next| next.0).chain([i64::MAX]);
+        let all = near.iter().zip(ends).map(|((start, ahead), end)| (*start, end, *ahead));
+        all.take_while(move |stretch| stretch.0 <= at + WEEK)
     }
 
     /// When clocks are set.
@@ -54,9 +71,8 @@ impl Oracle {
     /// The first instant at which clocks show `local` or more: of each stretch the first, and of
     /// those the first.
     fn first(&self, local: i64) -> i64 {
-        let ends = self.stretches.iter().skip(1).map(|next| next.0).chain([i64::MAX]);
-        let shown = self.stretches.iter().zip(ends).filter_map(|((start, ahead), end)| {
-            let first = (*start).max(local - ahead);
+        let shown = self.near(local).filter_map(|(start, end, ahead)| {
+            let first = start.max(local - ahead);
             (first < end).then_some(first)
         });
         shown.min().unwrap()
@@ -96,17 +112,15 @@ impl Oracle {
     fn hour(&self, instant: i64) -> (i64, i64) {
         let mut turns: Vec<i64> = Vec::new();
         let mut before: Option<i64> = None;
-        let ends = self.stretches.iter().skip(1).map(|next| next.0).chain([i64::MAX]);
-        for ((start, ahead), end) in self.stretches.iter().zip(ends) {
-            let near = |at: i64| (at - instant).abs() <= 3 * HOUR;
-            if near(*start) && before.is_some_and(|before| (ahead - before) % HOUR != 0) {
-                turns.push(*start);
+        for (start, end, ahead) in self.near(instant) {
+            if before.is_some_and(|before| (ahead - before) % HOUR != 0) {
+                turns.push(start);
             }
-            before = Some(*ahead);
+            before = Some(ahead);
             let full = |hour: i64| (hour * HOUR) - ahead;
             let this = (instant + ahead).div_euclid(HOUR);
             let hours = (this - 3..=this + 3).map(full);
-            turns.extend(hours.filter(|at| at >= start && *at < end));
+            turns.extend(hours.filter(|at| *at >= start && *at < end));
         }
         let start = turns.iter().copied().filter(|at| *at <= instant).max().unwrap();
         (start, turns.into_iter().filter(|at| *at > instant).min().unwrap())
