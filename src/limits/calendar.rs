@@ -31,7 +31,9 @@ impl Calendar {
     /// The window that holds `at`.
     #[inline]
     pub(super) fn around(self, window: Window, at: Timestamp) -> Span {
-        if self == Self::default() {
+        // To reckon the months and years of UTC takes longer than to look them up, too.
+        let is_reckoned = !matches!(window, Window::Month | Window::Year);
+        if self == Self::default() && is_reckoned {
             return window.around(at);
         }
         match self.key(window) {

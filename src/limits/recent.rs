@@ -11,7 +11,7 @@ const SLOTS: usize = 2_048;
 const SLOT_BITS: u32 = SLOTS.trailing_zeros();
 
 /// Where a window lies depends on nothing but its key and the time, so all engines share them.
-static SLOTS_OF_ALL: [Slot; SLOTS] = [const { Slot::EMPTY }; SLOTS];
+static SLOTS_OF_ALL: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
 
 /// One window, read without a lock: whoever finds that its version has changed meanwhile, or is odd
 /// because somebody writes, does without it.
@@ -48,12 +48,14 @@ fn slot(key: u32) -> Option<&'static Slot> {
 }
 
 impl Slot {
-    const EMPTY: Self = Self {
-        version: AtomicU32::new(0),
-        key: AtomicU32::new(0),
-        start: AtomicI64::new(0),
-        end: AtomicI64::new(0),
-    };
+    const fn new() -> Self {
+        Self {
+            version: AtomicU32::new(0),
+            key: AtomicU32::new(0),
+            start: AtomicI64::new(0),
+            end: AtomicI64::new(0),
+        }
+    }
 
     #[inline]
     fn read(&self, key: u32) -> Option<Span> {

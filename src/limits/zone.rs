@@ -86,7 +86,7 @@ impl Zone {
         let offset = |at| self.offset(Timestamp::from_millis(at));
         let ahead_before = offset(old);
         while new.saturating_sub(old) > 1 {
-            let middle = old.midpoint(new);
+            let middle = old.saturating_add(new) >> 1;
             if offset(middle) == ahead_before {
                 old = middle;
             } else {

@@ -7,7 +7,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_quota::{Limit, ManualClock, Profile, QuotaLayer, Window};
 
 use crate::support::{
-    at, denied, empty, get, granted, profile, remix, reserve, spend, status, used_and_held,
+    at, denied, empty, get, granted, profile, race, remix, reserve, spend, status, used_and_held,
 };
 
 /// Asserts when the window around `instant` starts and ends, and that it can be spent until then
@@ -159,6 +159,26 @@ fn everybody_has_the_day_of_their_own_zone() {
     clock.set(at("2026-11-24T18:30:00Z"));
     let used = guests.map(|guest| used_and_held(&quotas, &guest).0);
     assert_eq!(used, [1, 0, 1]);
+}
+
+/// Windows are remembered for all engines of a process: two whose clocks differ by a day do not get
+/// each other's.
+#[test]
+fn engines_on_different_days_do_not_disturb_each_other() {
+    let days = [
+        ("2026-11-24T12:00:00Z", "2026-11-24T23:00:00Z"),
+        ("2026-11-25T12:00:00Z", "2026-11-25T23:00:00Z"),
+    ];
+    race(days.len(), |number| {
+        let (noon, end) = days[number];
+        let quotas = remix(&ManualClock::at(at(noon)), [Limit::new(1, Window::Day)]);
+        let guest = profile("7").zone(Tz::Europe__Berlin);
+        for _ in 0..20_000 {
+            let window = status(&quotas, &guest, "remix");
+            assert_eq!(window.resets_at(), Some(at(end)));
+            assert_eq!(window.window_seconds(), Some(86_400));
+        }
+    });
 }
 
 /// The headers of one and the same layer say how long this day is, and what is left of it.
