@@ -155,7 +155,9 @@ fn everybody_has_the_day_of_their_own_zone() {
             assert_eq!(status(&quotas, guest, "remix").resets_at(), Some(at(end)));
         }
     }
-    guests.iter().for_each(|guest| spend(&quotas, guest, 1));
+    for guest in &guests {
+        spend(&quotas, guest, 1);
+    }
     clock.set(at("2026-11-24T18:30:00Z"));
     let used = guests.map(|guest| used_and_held(&quotas, &guest).0);
     assert_eq!(used, [1, 0, 1]);
