@@ -10,27 +10,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tower_quota::store::{
     Answer, Change, Charge, Counter, Hold, HoldId, Reserve, Settle, Store, Verdict,
 };
-use tower_quota::{Count, Counts, Decision, Limit, Plan, Profile, ProfileId, Quotas, Spent};
+use tower_quota::{Count, Counts, Decision, Limit, Measure, Plan, Profile, Quotas, Spent};
 use tower_quota::{StoreError, Timestamp, Window};
 
 /// Which count it is: whose, of which limit, from when on. It is kept in parts: joined to one text,
 /// some id would come that blends into another.
 type Key = (Vec<u8>, String, Timestamp);
 
-fn key(scope: &ProfileId, counter: &Counter<'_>) -> Key {
-    (scope.as_bytes().to_vec(), counter.limit.as_str().to_owned(), counter.window.start)
+fn key(counter: &Counter<'_>) -> Key {
+    (counter.scope.as_bytes().to_vec(), counter.limit.as_str().to_owned(), counter.window.start)
 }
 
-/// All counts, and the holds that are still open: their counts and their units.
+/// All counts, and the holds that are still open: their counts, as each is measured, and their units.
 #[derive(Debug, Default)]
 struct Books {
     counts: HashMap<Key, Count>,
-    holds: HashMap<HoldId, (Vec<Key>, u64)>,
+    holds: HashMap<HoldId, (Vec<(Key, Measure)>, u64)>,
 }
 
 impl Books {
-    fn count(&self, scope: &ProfileId, counter: &Counter<'_>) -> Count {
-        let count = self.counts.get(&key(scope, counter)).copied();
+    fn count(&self, counter: &Counter<'_>) -> Count {
+        let count = self.counts.get(&key(counter)).copied();
         count.unwrap_or(Count::unused(counter.window))
     }
 }
@@ -43,9 +43,9 @@ impl Settle for Ledger {
     fn settle(&self, id: HoldId, spent: Spent) {
         let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((keys, units)) = books.holds.remove(&id) else { return };
-        for key in keys {
+        for (key, measure) in keys {
             if let Some(count) = books.counts.get_mut(&key) {
-                count.settle(units, spent);
+                count.settle(measure, units, spent);
             }
         }
     }
@@ -64,7 +64,7 @@ impl MapStore {
 impl Store for MapStore {
     fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
         let mut books = self.books();
-        let count = |charge: &Charge<'_>| books.count(request.scope, &charge.counter);
+        let count = |charge: &Charge<'_>| books.count(&charge.counter);
         let mut counts: Counts = request.charges.iter().map(count).collect();
         // The same id again is the same grant.
         if !books.holds.contains_key(&request.id) {
@@ -72,38 +72,34 @@ impl Store for MapStore {
             if !each.all(|(charge, count)| charge.admits(count, request.units)) {
                 return Answer::Ready(Ok(Verdict::Denied(counts)));
             }
-            let keys = request.charges.iter().map(|charge| key(request.scope, &charge.counter));
-            let keys: Vec<Key> = keys.collect();
-            for (key, count) in keys.iter().zip(&mut counts) {
-                count.held += request.units;
+            let mut keys = Vec::new();
+            for (charge, count) in request.charges.iter().zip(&mut counts) {
+                let (key, measure) = (key(&charge.counter), charge.counter.limit.measure());
+                count.held += measure.held(request.units);
                 books.counts.insert(key.clone(), *count);
+                keys.push((key, measure));
             }
             books.holds.insert(request.id, (keys, request.units));
         }
         Answer::Ready(Ok(Verdict::Granted(Hold::new(request.id, self.0.clone()), counts)))
     }
 
-    fn read(
-        &self,
-        scope: &ProfileId,
-        counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>> {
+    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
         let books = self.books();
-        Answer::Ready(Ok(counters.iter().map(|counter| books.count(scope, counter)).collect()))
+        Answer::Ready(Ok(counters.iter().map(|counter| books.count(counter)).collect()))
     }
 
     fn change(
         &self,
-        scope: &ProfileId,
         counters: &[Counter<'_>],
         change: Change,
         _now: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
         let mut books = self.books();
         for counter in counters {
-            let mut count = books.count(scope, counter);
+            let mut count = books.count(counter);
             count.used = change.applied_to(count.used);
-            books.counts.insert(key(scope, counter), count);
+            books.counts.insert(key(counter), count);
         }
         Answer::Ready(Ok(()))
     }

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::limits::Span;
+use crate::limits::{Measure, Span};
 
 /// What a store has counted in one window: units committed, and units held by requests in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +37,11 @@ impl Count {
         amount.saturating_sub(self.used.saturating_add(self.held))
     }
 
-    /// Settles a hold of `held` units.
-    pub fn settle(&mut self, held: u64, spent: Spent) {
+    /// Settles a hold of so many units, as a limit measures them.
+    pub fn settle(&mut self, measure: Measure, units: u64, spent: Spent) {
+        let held = measure.held(units);
         self.held = self.held.saturating_sub(held);
-        self.used = self.used.saturating_add(spent.units(held));
+        self.used = self.used.saturating_add(spent.counted(measure).units(held));
     }
 }
 
@@ -63,6 +64,16 @@ impl Spent {
         match self {
             Self::Held => held,
             Self::Units(units) => units,
+        }
+    }
+
+    /// What was spent, as a limit counts it, of a hold of at least 1 unit.
+    #[must_use]
+    pub fn counted(self, measure: Measure) -> Self {
+        match (measure, self) {
+            (Measure::Units, spent) => spent,
+            (Measure::InFlight, _) | (Measure::Requests, Self::Units(0)) => Self::Units(0),
+            (Measure::Requests, _) => Self::Held,
         }
     }
 }

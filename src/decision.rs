@@ -39,7 +39,8 @@ impl Denial {
 
     /// The limits that had no room for the request.
     pub fn violated(&self) -> impl Iterator<Item = Status> {
-        self.standing.statuses().filter(|status| !status.admits(self.units))
+        let enforced = self.standing.statuses().filter(|status| !status.is_shadow());
+        enforced.filter(|status| !status.admits(self.units))
     }
 
     /// The tripped limit that keeps the request waiting longest.
@@ -47,7 +48,7 @@ impl Denial {
     pub fn status(&self) -> Option<Status> {
         self.violated().max_by_key(|status| {
             let never = !self.fits_later(status);
-            (never, status.window().end)
+            (never, !status.comes_back(), status.resets_at())
         })
     }
 
@@ -62,13 +63,14 @@ impl Denial {
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         let status = self.status()?;
-        let seconds = status.seconds_until_reset()?;
+        // Nobody knows when a request in flight will end.
+        let seconds = status.seconds_until_reset().unwrap_or(0);
         self.fits_later(&status).then_some(seconds.max(1))
     }
 
     fn fits_later(&self, status: &Status) -> bool {
-        let could_hold = self.units <= status.amount();
-        could_hold && status.resets_at().is_some()
+        let could_hold = status.measure().held(self.units) <= status.amount();
+        could_hold && status.comes_back()
     }
 }
 

@@ -244,6 +244,8 @@ pub enum Error {
     UnknownPlan(String),
     /// The profile's id is empty or longer than [`MAX_ID_BYTES`]; here is its length in bytes.
     BadId(usize),
+    /// A limit, named here, is for tenants, and the profile has none.
+    NoTenant(String),
     /// The store failed.
     Store(StoreError),
 }
@@ -255,6 +257,9 @@ impl fmt::Display for Error {
             Self::UnknownPlan(plan) => write!(f, "there is no plan `{plan}`"),
             Self::BadId(length) => {
                 write!(f, "an id has 1 to {MAX_ID_BYTES} bytes, this one {length}")
+            }
+            Self::NoTenant(limit) => {
+                write!(f, "limit `{limit}` is for tenants, and the profile has none")
             }
             Self::Store(error) => fmt::Display::fmt(error, f),
         }

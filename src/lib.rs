@@ -171,12 +171,12 @@ pub use count::{Count, Counts, Spent};
 pub use decision::{Check, Denial, Settlement};
 pub use engine::Mode;
 pub use error::{BoxError, ConfigError, Error, StoreError};
-pub use limits::{Limit, LimitKey, Plan, Profile, ProfileId, Span, Window};
+pub use limits::{Limit, LimitKey, Measure, Plan, Profile, ProfileId, Scope, Span, Window};
 pub use middleware::{
     Ending, ExtensionIdentity, Failure, ForwardedIp, HandleError, HeaderIdentity, Headers,
     Identity, OnStoreFailure, Outcome, PeerIp, ProfileSource, Profiles, Quota, QuotaHandle,
     QuotaLayer, QuotaLayerBuilder, RequestHead, Reset, ResponseBody, ResponseFuture, Rule,
-    Unidentified, UsageService, denial_response,
+    Unidentified, UsageService, WouldDeny, denial_response,
 };
 pub use quotas::Quotas;
 pub use reservation::{Decision, Reservation};

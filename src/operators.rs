@@ -2,7 +2,7 @@
 
 use crate::engine::Mode;
 use crate::error::{ConfigError, Error};
-use crate::limits::{Limit, Plan, Profile};
+use crate::limits::{Limit, Plan, Profile, Scope};
 use crate::quotas::Quotas;
 use crate::store::{Answer, Change};
 
@@ -74,16 +74,19 @@ impl Quotas {
         self.engine().edit_limits(plan, limits)
     }
 
-    /// An operator's charge: adds to what is used, whatever mode and profile say.
+    /// An operator's charge: adds to what is used, whatever mode and profile say. As all that
+    /// operators do to counts, it concerns the profile's own limits, not its tenant's nor everyone's.
+    /// A limit that counts requests takes it for one.
     ///
     /// # Errors
     ///
     /// As for [`reserve`](Self::reserve).
     pub fn debit(&self, profile: &Profile, feature: &str, units: u64) -> Answer<Result<(), Error>> {
-        self.change(profile, feature, Change::Debit(units))
+        self.change(profile, feature, is_own, Change::Debit(units))
     }
 
-    /// An operator's gift: takes from what is used, down to 0.
+    /// An operator's gift: takes from what is used, down to 0. A limit that counts requests takes it for
+    /// one.
     ///
     /// # Errors
     ///
@@ -94,7 +97,7 @@ impl Quotas {
         feature: &str,
         units: u64,
     ) -> Answer<Result<(), Error>> {
-        self.change(profile, feature, Change::Credit(units))
+        self.change(profile, feature, is_own, Change::Credit(units))
     }
 
     /// Starts the present windows of a feature over. What is held for requests in flight stays
@@ -104,6 +107,10 @@ impl Quotas {
     ///
     /// As for [`reserve`](Self::reserve).
     pub fn reset(&self, profile: &Profile, feature: &str) -> Answer<Result<(), Error>> {
-        self.change(profile, feature, Change::Reset)
+        self.change(profile, feature, is_own, Change::Reset)
     }
+}
+
+fn is_own(scope: Scope) -> bool {
+    scope == Scope::Profile
 }

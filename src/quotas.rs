@@ -10,7 +10,7 @@ use crate::count::Counts;
 use crate::decision::{Check, Denial};
 use crate::engine::{Engine, Mode};
 use crate::error::{Error, StoreError};
-use crate::limits::{Allowance, Profile};
+use crate::limits::{Allowance, Measure, Profile, Scope};
 use crate::reservation::{Decision, Reservation};
 use crate::standing::{Standing, Usage};
 use crate::store::{Answer, Change, Charge, Counter, HoldId, Reserve, Verdict};
@@ -66,6 +66,21 @@ impl Quotas {
         self.reserve_at(profile, feature, units, self.0.now())
     }
 
+    /// The same for about so many units: for fewer, if that is all that the limits could ever hold.
+    /// For what is estimated before, and known and [committed](Reservation::commit_units) afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As for [`reserve`](Self::reserve).
+    pub fn reserve_about(
+        &self,
+        profile: &Profile,
+        feature: &str,
+        units: u64,
+    ) -> Answer<Result<Decision, Error>> {
+        self.reserve_about_at(profile, feature, units, self.0.now())
+    }
+
     pub(crate) fn reserve_at(
         &self,
         profile: &Profile,
@@ -73,10 +88,49 @@ impl Quotas {
         units: u64,
         now: Timestamp,
     ) -> Answer<Result<Decision, Error>> {
-        let allowance = match self.0.allowance(profile, feature) {
-            Ok(allowance) => allowance,
-            Err(error) => return Answer::Ready(Err(error)),
-        };
+        match self.0.allowance(profile, feature) {
+            Ok(allowance) => self.reserve_of(profile, allowance, units, now),
+            Err(error) => Answer::Ready(Err(error)),
+        }
+    }
+
+    pub(crate) fn reserve_about_at(
+        &self,
+        profile: &Profile,
+        feature: &str,
+        units: u64,
+        now: Timestamp,
+    ) -> Answer<Result<Decision, Error>> {
+        match self.0.allowance(profile, feature) {
+            Ok(allowance) => {
+                let units = units.min(allowance.capacity());
+                self.reserve_of(profile, allowance, units, now)
+            }
+            Err(error) => Answer::Ready(Err(error)),
+        }
+    }
+
+    /// Sets more units aside for a request that has a reservation: it has been counted as a request.
+    pub(crate) fn reserve_more(
+        &self,
+        profile: &Profile,
+        feature: &str,
+        units: u64,
+    ) -> Answer<Result<Decision, Error>> {
+        let now = self.0.now();
+        match self.0.allowance(profile, feature) {
+            Ok(allowance) => self.reserve_of(profile, Arc::new(allowance.of_units()), units, now),
+            Err(error) => Answer::Ready(Err(error)),
+        }
+    }
+
+    fn reserve_of(
+        &self,
+        profile: &Profile,
+        allowance: Arc<Allowance>,
+        units: u64,
+        now: Timestamp,
+    ) -> Answer<Result<Decision, Error>> {
         let mode = self.0.mode();
         if mode == Mode::Unmetered || profile.is_unlimited() {
             let standing = Standing::uncounted(allowance, now);
@@ -88,19 +142,19 @@ impl Quotas {
                 .map(|standing| Ok(Decision::Granted(Reservation::new(None, 0, standing?))));
         }
         // What could never fit is counted as the most that can be.
-        let units = if mode == Mode::Shadow { units.min(MAX_UNITS) } else { units };
+        let denies = mode == Mode::Enforce && !allowance.is_shadow();
+        let units = if denies { units } else { units.min(MAX_UNITS) };
         let mut charges: SmallVec<[Charge<'_>; 2]> = SmallVec::new();
         for keyed in allowance.limits() {
-            let ceiling = (mode == Mode::Enforce).then_some(keyed.limit.amount());
-            charges.push(Charge { counter: Counter::at(profile, keyed, now), ceiling });
+            let enforced = mode == Mode::Enforce && !keyed.limit.is_shadow();
+            let ceiling = enforced.then_some(keyed.limit.amount());
+            match Counter::at(profile, keyed, now) {
+                Ok(counter) => charges.push(Charge { counter, ceiling }),
+                Err(error) => return Answer::Ready(Err(error)),
+            }
         }
-        let answer = self.0.store.reserve(Reserve {
-            id: HoldId::next(),
-            scope: profile.id(),
-            charges: &charges,
-            units,
-            now,
-        });
+        let answer =
+            self.0.store.reserve(Reserve { id: HoldId::next(), charges: &charges, units, now });
         drop(charges);
         let decide = move |verdict| match verdict {
             Ok(Verdict::Granted(hold, counts)) => {
@@ -147,7 +201,7 @@ impl Quotas {
         })
     }
 
-    /// Charges `units` after the fact, without asking whether they fit. Nothing is charged to an
+    /// Charges `units` after the fact, without asking whether they fit, as one request. Nothing is charged to an
     /// unlimited profile, nor while the engine is [unmetered](Mode::Unmetered).
     ///
     /// # Errors
@@ -162,7 +216,7 @@ impl Quotas {
         if self.0.mode() == Mode::Unmetered || profile.is_unlimited() {
             return Answer::Ready(self.0.allowance(profile, feature).map(drop));
         }
-        self.change(profile, feature, Change::Debit(units))
+        self.change(profile, feature, |_| true, Change::Debit(units))
     }
 
     /// What `profile` has used of every feature. Nothing is written.
@@ -183,11 +237,12 @@ impl Quotas {
             Ok(allowances) => allowances,
             Err(error) => return Answer::Ready(Err(error)),
         };
-        let counters: Vec<Counter<'_>> =
-            allowances.iter().flat_map(|allowance| Counter::all(profile, allowance, now)).collect();
-        let answer = self.0.store.read(profile.id(), &counters);
+        let counters = allowances.iter().map(|allowance| Counter::all(profile, allowance, now));
+        let answer = match counters.collect::<Result<Vec<_>, _>>() {
+            Ok(counters) => self.0.store.read(&counters.concat()),
+            Err(error) => return Answer::Ready(Err(error)),
+        };
         let unlimited = profile.is_unlimited();
-        drop(counters);
         answer.map(move |counts| {
             let mut counts = counts?.into_iter();
             let standings = allowances.into_iter().map(|allowance| {
@@ -218,26 +273,40 @@ impl Quotas {
         allowance: Arc<Allowance>,
         now: Timestamp,
     ) -> Answer<Result<Standing, Error>> {
-        let counters: Vec<Counter<'_>> = Counter::all(profile, &allowance, now).collect();
-        let answer = self.0.store.read(profile.id(), &counters);
-        drop(counters);
+        let answer = match Counter::all(profile, &allowance, now) {
+            Ok(counters) => self.0.store.read(&counters),
+            Err(error) => return Answer::Ready(Err(error)),
+        };
         answer.map(move |counts| Ok(Standing::new(allowance, counts?.into(), now)))
     }
 
+    /// Changes what is used of the limits that `concerned` picks, where anything is.
     pub(crate) fn change(
         &self,
         profile: &Profile,
         feature: &str,
+        concerned: fn(Scope) -> bool,
         change: Change,
     ) -> Answer<Result<(), Error>> {
         let now = self.0.now();
-        match self.0.allowance(profile, feature) {
-            Ok(allowance) => {
-                let counters: Vec<Counter<'_>> = Counter::all(profile, &allowance, now).collect();
-                let answer = self.0.store.change(profile.id(), &counters, change, now);
-                answer.map(|changed| Ok(changed?))
+        let allowance = match self.0.allowance(profile, feature) {
+            Ok(allowance) => allowance,
+            Err(error) => return Answer::Ready(Err(error)),
+        };
+        let counters = match Counter::all(profile, &allowance, now) {
+            Ok(counters) => counters,
+            Err(error) => return Answer::Ready(Err(error)),
+        };
+        let mut answer = Answer::Ready(Ok(()));
+        // A store makes the same change of all counters that it is given.
+        for measure in [Measure::Units, Measure::Requests] {
+            let mut counters = counters.clone();
+            counters.retain(|it| it.limit.measure() == measure && concerned(it.limit.scope()));
+            if !counters.is_empty() {
+                let changed = self.0.store.change(&counters, change.counted(measure), now);
+                answer = answer.and(changed);
             }
-            Err(error) => Answer::Ready(Err(error)),
         }
+        answer.map(|changed| Ok(changed?))
     }
 }

@@ -7,12 +7,15 @@ use compact_str::CompactString;
 
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
-use crate::limits::{Allowance, KeyedLimit, Span};
+use crate::limits::{Allowance, KeyedLimit, Measure, Scope};
 
 /// Where a profile stands with one limit, as of the moment of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     limit: CompactString,
+    scope: Scope,
+    measure: Measure,
+    shadow: bool,
     amount: u64,
     count: Count,
     as_of: Timestamp,
@@ -22,6 +25,9 @@ impl Status {
     fn new(keyed: &KeyedLimit, count: Count, as_of: Timestamp) -> Self {
         Self {
             limit: CompactString::new(keyed.limit.name()),
+            scope: keyed.limit.scoped(),
+            measure: keyed.limit.measure(),
+            shadow: keyed.limit.is_shadow(),
             amount: keyed.limit.amount(),
             count,
             as_of,
@@ -32,6 +38,18 @@ impl Status {
     #[must_use]
     pub fn limit(&self) -> &str {
         &self.limit
+    }
+
+    /// Whose count it is.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// What is counted: units, or requests, or those in flight.
+    #[must_use]
+    pub fn measure(&self) -> Measure {
+        self.measure
     }
 
     /// The limit's amount: units per window.
@@ -72,13 +90,20 @@ impl Status {
         Some(self.as_of.seconds_until(resets_at))
     }
 
-    pub(crate) fn window(&self) -> Span {
-        self.count.window
+    /// Whether the limit only counts, and never denies.
+    #[must_use]
+    pub fn is_shadow(&self) -> bool {
+        self.shadow
+    }
+
+    /// Whether what is taken comes back by itself: at a reset, or when requests in flight end.
+    pub(crate) fn comes_back(&self) -> bool {
+        self.measure == Measure::InFlight || self.count.window.resets_at().is_some()
     }
 
     /// Whether `units` more would fit.
     pub(crate) fn admits(&self, units: u64) -> bool {
-        self.count.admits(units, self.amount)
+        self.count.admits(self.measure.held(units), self.amount)
     }
 
     /// The length of the present window in seconds, rounded up; none for a lifetime limit.
@@ -116,31 +141,54 @@ impl Standing {
     /// Each limit's status, in the plan's order. Empty in a decision where nothing is
     /// counted: for an unlimited profile, or an unmetered engine.
     pub fn statuses(&self) -> impl Iterator<Item = Status> {
-        self.counted().map(|(keyed, count)| Status::new(keyed, *count, self.as_of))
+        self.counted().map(|counted| self.status(counted))
     }
 
-    /// Units left before the first limit trips; none where nothing is counted.
+    /// The limits that are over their amount: in a decision that granted, those that would have denied
+    /// it if they, or the engine, were not in shadow mode.
+    pub fn exceeded(&self) -> impl Iterator<Item = Status> {
+        let over = |(keyed, count): &(&KeyedLimit, &Count)| !count.admits(0, keyed.limit.amount());
+        self.counted().filter(over).map(|counted| self.status(counted))
+    }
+
+    /// Units left before the first limit trips that counts units, if there is one, else requests left;
+    /// none where nothing is counted.
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
-        self.counted().map(|(keyed, count)| count.remaining(keyed.limit.amount())).min()
+        let left = |measures: fn(Measure) -> bool| {
+            let counted = self.enforced().filter(move |(it, _)| measures(it.limit.measure()));
+            counted.map(|(keyed, count)| count.remaining(keyed.limit.amount())).min()
+        };
+        left(|measure| measure == Measure::Units).or_else(|| left(|_| true))
     }
 
     /// When the first limit starts over; none where nothing is counted, or never starts over.
     #[must_use]
     pub fn resets_at(&self) -> Option<DateTime<Utc>> {
-        let ends = self.counts.iter().filter_map(|count| count.window.resets_at());
+        let ends = self.enforced().filter_map(|(_, count)| count.window.resets_at());
         ends.min().map(DateTime::from)
     }
 
     pub(crate) fn admits(&self, units: u64) -> bool {
-        self.counted().all(|(keyed, count)| count.admits(units, keyed.limit.amount()))
+        self.enforced().all(|(KeyedLimit { limit, .. }, count)| {
+            count.admits(limit.measure().held(units), limit.amount())
+        })
     }
 
     pub(crate) fn allowance(&self) -> &Allowance {
         &self.allowance
     }
 
-    pub(crate) fn counted(&self) -> impl Iterator<Item = (&KeyedLimit, &Count)> {
+    /// The limits that can deny, with their counts.
+    pub(crate) fn enforced(&self) -> impl Iterator<Item = (&KeyedLimit, &Count)> {
+        self.counted().filter(|(keyed, _)| !keyed.limit.is_shadow())
+    }
+
+    fn status(&self, (keyed, count): (&KeyedLimit, &Count)) -> Status {
+        Status::new(keyed, *count, self.as_of)
+    }
+
+    fn counted(&self) -> impl Iterator<Item = (&KeyedLimit, &Count)> {
         self.allowance.limits().iter().zip(&self.counts)
     }
 
@@ -150,8 +198,8 @@ impl Standing {
 
     /// The same standing after a reservation of `held` units was settled with `spent`.
     pub(crate) fn settle(&mut self, held: u64, spent: Spent) {
-        for count in &mut self.counts {
-            count.settle(held, spent);
+        for (keyed, count) in self.allowance.limits().iter().zip(&mut self.counts) {
+            count.settle(keyed.limit.measure(), held, spent);
         }
     }
 }

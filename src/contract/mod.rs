@@ -53,9 +53,11 @@ mod all_or_nothing;
 mod edges;
 mod exact;
 mod ids;
+mod measures;
 mod never_forgotten;
 mod own_window;
 mod payer;
+mod scopes;
 mod settled_once;
 
 use std::future::Future;
@@ -65,8 +67,10 @@ pub use all_or_nothing::*;
 pub use edges::*;
 pub use exact::*;
 pub use ids::*;
+pub use measures::*;
 pub use never_forgotten::*;
 pub use own_window::*;
+pub use scopes::*;
 pub use settled_once::*;
 
 use crate::clock::{ManualClock, Timestamp};
@@ -122,6 +126,16 @@ macro_rules! contract {
             a_tripped_limit_takes_nothing_of_the_others
             tasks_take_the_same_of_every_limit
             a_change_reaches_every_limit
+            // scopes
+            each_scope_is_counted_for_itself
+            a_scope_without_room_spends_nothing_of_the_others
+            colleagues_are_granted_exactly_their_tenants_limit
+            operators_change_the_profiles_own_count
+            // measures
+            each_limit_is_charged_in_its_own_unit
+            no_more_are_in_flight_than_may_be
+            tasks_in_flight_are_never_more_than_the_limit
+            changes_leave_what_is_in_flight
             // settled_once
             a_reservation_is_settled_as_it_is_told
             a_second_settlement_changes_nothing
@@ -163,6 +177,7 @@ macro_rules! contract {
             no_more_than_can_be_counted_is_held
             // lapse
             units_that_lapse_come_back_or_are_charged
+            what_was_in_flight_comes_back_when_it_lapses
             a_hold_lives_to_the_end_of_its_lease
             lapsed_holds_deny_nobody_however_many
             a_lapse_comes_before_what_is_changed_later

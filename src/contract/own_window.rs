@@ -12,8 +12,9 @@ use crate::store::{Counter, Store};
 async fn back_then(store: &impl Store, payer: &Payer, then: Timestamp) -> (u64, u64) {
     let limits = [Limit::new(1, Window::Day)];
     let allowance = Allowance::new(FEATURE, &limits).expect("the law's limit is bad");
-    let counters: Vec<Counter<'_>> = Counter::all(payer.profile(), &allowance, then).collect();
-    let counts = store.read(payer.profile().id(), &counters).await;
+    let counters =
+        Counter::all(payer.profile(), &allowance, then).expect("it is the profile's own");
+    let counts = store.read(&counters).await;
     let counts = counts.expect("the store failed to read a day that is just over");
     let count = counts.first().expect("there is a limit");
     (count.used, count.held)

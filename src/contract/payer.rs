@@ -55,6 +55,12 @@ impl Payer {
         Self { quotas: self.quotas.clone(), profile: Profile::new(id, "free") }
     }
 
+    /// The same payer, in the service of a tenant.
+    pub(super) fn employed_by(mut self, tenant: impl AsRef<[u8]>) -> Self {
+        self.profile = self.profile.tenant(tenant);
+        self
+    }
+
     pub(super) fn profile(&self) -> &Profile {
         &self.profile
     }

@@ -10,7 +10,7 @@ use super::Subject;
 use super::payer::{FEATURE, Payer};
 use crate::clock::{Clock, Timestamp};
 use crate::count::Spent;
-use crate::limits::{Allowance, Limit, Profile, ProfileId, Window};
+use crate::limits::{Allowance, Limit, Profile, Window};
 use crate::reservation::Reservation;
 use crate::store::{Answer, Charge, Counter, Hold, HoldId, Reserve, Store, Verdict};
 
@@ -49,11 +49,11 @@ pub async fn a_reservation_is_settled_as_it_is_told<S: Subject<Books: Store>>(su
 async fn hold(store: &impl Store, id: HoldId, units: u64, now: Timestamp) -> Hold {
     let limits = [Limit::new(5, Window::Day)];
     let allowance = Allowance::new(FEATURE, &limits).expect("the law's limit is bad");
-    let profile = Profile::new("7", "free");
-    let counter = Counter::all(&profile, &allowance, now).next().expect("there is a limit");
+    let payer = Profile::new("7", "free");
+    let counters = Counter::all(&payer, &allowance, now).expect("it is the profile's own");
+    let counter = *counters.first().expect("there is a limit");
     let charges = [Charge { counter, ceiling: Some(5) }];
-    let scope = ProfileId::new("7");
-    let request = Reserve { id, scope: &scope, charges: &charges, units, now };
+    let request = Reserve { id, charges: &charges, units, now };
     match store.reserve(request).await.expect("the store failed to reserve") {
         Verdict::Granted(hold, counts) => {
             let told: Vec<u64> = counts.iter().map(|count| count.held).collect();

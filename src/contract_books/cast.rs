@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clerk::{Clerk, MILLI, PATIENCE, Slip};
+use super::clerk::{Clerk, MILLI, PATIENCE, Slip, limit_key};
 use super::dice::Dice;
 use super::model::Model;
 use crate::clock::Timestamp;
 use crate::contract::earlier;
 use crate::count::Spent;
-use crate::limits::Span;
+use crate::limits::{Limit, Span, Window};
 use crate::store::{
     Change, HoldId, Lapse, Lease, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter,
     RemoteReserve, RemoteSettlement,
@@ -44,9 +44,11 @@ impl Cast {
         let start = earlier(clerk.now(), MILLI);
         let end = clerk.now().saturating_add(clerk.lease().length);
         let lifetime = Span { start: Timestamp::MIN, end: Timestamp::MAX };
-        let counters = vec![
+        let requests = limit_key(&Limit::new(1, Window::Lifetime).per_request());
+        let in_flight = limit_key(&Limit::new(1, Window::Concurrent));
+        let mut counters = vec![
             clerk.counter(format!("profile {number}")),
-            clerk.counter(format!("tenant {number}")),
+            RemoteCounter { limit: requests, ..clerk.counter(format!("tenant {number}")) },
             clerk.counter_in(format!("profile {number}"), Span { start, end }),
             clerk.counter_in(format!("everyone {number}"), lifetime),
         ];
@@ -55,6 +57,8 @@ impl Cast {
             counters: dice.some(&counters),
             sent: Vec::new(),
         });
+        let profile = clerk.counter_in(format!("profile {number}"), lifetime);
+        counters.push(RemoteCounter { limit: in_flight, ..profile });
         let nonce = dice.number();
         Self { dice, counters, nonce, ids: 0, requests: Vec::new(), lines }
     }

@@ -68,9 +68,9 @@ pub(super) fn charges<'a>(
     counters.into_iter().map(charge).collect()
 }
 
-pub(super) fn limit_key(name: &str) -> Arc<LimitKey> {
-    let limits = [Limit::new(1, Window::Lifetime).named(name)];
-    let allowance = Allowance::new("remix", &limits).expect("the law's limit is bad");
+pub(super) fn limit_key(limit: &Limit) -> Arc<LimitKey> {
+    let limits = slice::from_ref(limit);
+    let allowance = Allowance::new("remix", limits).expect("the law's limit is bad");
     allowance.limits().first().expect("there is a limit").key.clone()
 }
 
@@ -79,7 +79,12 @@ impl<B: RemoteBooks> Clerk<B> {
         let (books, clock) = (Arc::new(subject.open().await), subject.clock().clone());
         let start = clock.now();
         let window = Span { start, end: start.saturating_add(LONG) };
-        Self { books, clock, limit: limit_key("limit"), window }
+        Self {
+            books,
+            clock,
+            limit: limit_key(&Limit::new(1, Window::Lifetime).named("limit")),
+            window,
+        }
     }
 
     /// The same clerk, at another handle of the books.

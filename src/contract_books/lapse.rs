@@ -2,10 +2,11 @@
 
 use futures::future;
 
-use super::clerk::{Clerk, MILLI, Slip, charges};
+use super::clerk::{Clerk, MILLI, Slip, charges, limit_key};
 use crate::contract::Subject;
 use crate::count::Spent;
-use crate::store::{Change, Held, Lapse, RemoteBooks, RemoteChange, RemoteReserve};
+use crate::limits::{Limit, Window};
+use crate::store::{Change, Held, Lapse, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve};
 
 /// When its lease ends, a hold gives back or charges: all of it, in each of its counters.
 pub async fn units_that_lapse_come_back_or_are_charged<S: Subject<Books: RemoteBooks>>(
@@ -25,6 +26,32 @@ pub async fn units_that_lapse_come_back_or_are_charged<S: Subject<Books: RemoteB
     let told: Vec<_> = counts.iter().map(|count| (count.used, count.held)).collect();
     assert_eq!(told, [(5, 0); 2], "(used, held) as told with the denial");
     assert!(clerk.try_hold(one, 2, 7).await.is_some(), "what came back was denied");
+}
+
+/// Whatever becomes of the units that were held with it, what is in flight comes back: its process
+/// has died.
+pub async fn what_was_in_flight_comes_back_when_it_lapses<S: Subject<Books: RemoteBooks>>(
+    subject: &S,
+) {
+    let clerk = Clerk::new(subject).await;
+    let limits = [Limit::new(1, Window::Concurrent), Limit::new(1, Window::Lifetime).per_request()];
+    let counters = limits.map(|limit| RemoteCounter {
+        limit: limit_key(&limit),
+        window: limit.window().around(clerk.now()),
+        ..clerk.counter("7")
+    });
+    let [in_flight, requests] = &counters;
+    let slip = clerk.hold_all(&[in_flight, requests], 5, Lapse::Charge).await;
+    assert_eq!(clerk.counts(&counters).await, [(0, 1); 2], "(used, held) while it lives");
+    assert!(clerk.try_hold(in_flight, 1, 1).await.is_none(), "two were in flight at a time");
+    clerk.outlast_the_lease();
+    assert_eq!(clerk.counts(&counters).await, [(0, 0), (1, 0)], "(used, held) when it has lapsed");
+    let next = clerk.try_hold(in_flight, 1, 1).await.expect("what came back was denied");
+    clerk.sweep(1_000).await;
+    assert_eq!(clerk.counts(&counters).await, [(0, 1), (1, 0)], "(used, held) after the next one");
+    let settled = [slip.settlement(Spent::Units(7)), next.settlement(Spent::Held)];
+    clerk.settle(&settled).await;
+    assert_eq!(clerk.counts(&counters).await, [(0, 0), (1, 0)], "(used, held) at last");
 }
 
 /// Up to its last millisecond a hold is there.

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use crate::clock::Timestamp;
-use crate::count::{Count, Counts};
+use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
+use crate::limits::Measure;
 use crate::store::{
     Held, HoldId, Lapse, Lease, MAX_COUNT, RemoteChange, RemoteCharge, RemoteCounter,
     RemoteReserve, RemoteSettlement, Renewal,
@@ -41,9 +42,9 @@ impl Model {
         for hold in self.holds.values_mut().filter(|hold| hold.deadline <= now && !hold.lapsed) {
             hold.lapsed = true;
             if hold.lapse == Lapse::Charge {
-                for counter in &hold.counters {
+                for counter in hold.counters.iter().filter(|counter| is_spent(counter)) {
                     let used = self.used.entry(counter.clone()).or_default();
-                    *used = capped(*used + hold.units);
+                    *used = capped(*used + hold.units_of(counter));
                 }
             }
         }
@@ -100,10 +101,15 @@ impl Model {
             }
             let Some(hold) = self.holds.remove(&settlement.id) else { continue };
             let charged = hold.lapsed && hold.lapse == Lapse::Charge;
-            let spent = settlement.spent.units(hold.units);
-            for counter in hold.counters {
-                let used = self.used.entry(counter).or_default();
-                let charged = if charged { hold.units } else { 0 };
+            for counter in hold.counters.iter().filter(|counter| is_spent(counter)) {
+                let units = hold.units_of(counter);
+                let spent = match settlement.spent {
+                    Spent::Units(0) => 0,
+                    _ if counter.limit.measure() == Measure::Requests => 1,
+                    spent => spent.units(units),
+                };
+                let charged = if charged { units } else { 0 };
+                let used = self.used.entry(counter.clone()).or_default();
                 *used = capped(used.saturating_add(spent).saturating_sub(charged));
             }
         }
@@ -137,7 +143,8 @@ impl Model {
 
     pub(super) fn count(&self, counter: &RemoteCounter) -> Count {
         let live = self.holds.values().filter(|hold| !hold.lapsed);
-        let held = live.filter(|hold| hold.counters.contains(counter)).map(|hold| hold.units).sum();
+        let held = live.filter(|hold| hold.counters.contains(counter));
+        let held = held.map(|hold| hold.units_of(counter)).sum();
         let used = self.used.get(counter).copied().unwrap_or_default();
         Count { used, held, window: counter.window }
     }
@@ -148,6 +155,7 @@ impl Model {
 
     fn admits(&self, charge: &RemoteCharge, units: u64) -> bool {
         let Count { used, held, .. } = self.count(&charge.counter);
+        let units = units_of(&charge.counter, units);
         let below_ceiling = charge.ceiling.is_none_or(|ceiling| used + held + units <= ceiling);
         below_ceiling && held + units <= MAX_COUNT
     }
@@ -162,6 +170,21 @@ impl Model {
             None => Ok(()),
         }
     }
+}
+
+impl Hold {
+    fn units_of(&self, counter: &RemoteCounter) -> u64 {
+        units_of(counter, self.units)
+    }
+}
+
+/// What is held of a counter by a hold of so many units.
+fn units_of(counter: &RemoteCounter, units: u64) -> u64 {
+    if counter.limit.measure() == Measure::Units { units } else { 1 }
+}
+
+fn is_spent(counter: &RemoteCounter) -> bool {
+    counter.limit.measure() != Measure::InFlight
 }
 
 fn capped(used: u64) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::clerk::{Clerk, MILLI, charges, limit_key};
@@ -10,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::contract::{Subject, earlier};
 use crate::count::Spent;
 use crate::error::StoreError;
-use crate::limits::{ProfileId, Span};
+use crate::limits::{Limit, LimitKey, ProfileId, Span, Window};
 use crate::store::{Change, HoldId, Lapse, RemoteBooks, RemoteChange, RemoteCounter};
 
 /// A window that has been over for so long that it is forgotten is an error to whoever asks for it,
@@ -66,7 +67,7 @@ pub async fn keys_of_counters_do_not_collide<S: Subject<Books: RemoteBooks>>(sub
         [b"a", b"a/b", b"a\0", b"\0", b"{a}", b"{a", b"}", b"a ", &longest, &shorter];
     let mut counters = Vec::new();
     for scope in scopes {
-        for limit in ["b", "b.c", "0"].map(limit_key) {
+        for limit in ["b", "b.c", "0"].map(named) {
             for after in [0, 1, 256] {
                 let start = start.saturating_add(MILLI * after);
                 let window = Span { start, end: start.saturating_add(Duration::from_secs(3_600)) };
@@ -89,6 +90,10 @@ pub async fn keys_of_counters_do_not_collide<S: Subject<Books: RemoteBooks>>(sub
     for ((counter, count), units) in counters.iter().zip(clerk.counts(&counters).await).zip(1..) {
         assert_eq!(count, (units, 0), "(used, held) of {counter:?}");
     }
+}
+
+fn named(name: &str) -> Arc<LimitKey> {
+    limit_key(&Limit::new(1, Window::Lifetime).named(name))
 }
 
 /// A hold that is renewed past the end of its window is still settled into it, and the window is

@@ -11,15 +11,20 @@ use foldhash::quality::FixedState;
 
 use super::calendar::is_month_start;
 use super::limit::Limit;
-use super::window::{Span, Window};
+use super::measure::Measure;
+use super::scope::Scope;
+use super::window::Window;
 use crate::bounds::{MAX_UNITS, is_name};
 use crate::error::ConfigError;
 
-/// What a count belongs to, beside the one whose count it is: feature, limit name, scope kind and
-/// window kind. Never the plan nor the amount: both can change and what was used stays.
-#[derive(Clone, PartialEq, Eq)]
+/// What a count belongs to, beside the one whose count it is: feature, limit name, scope kind,
+/// window kind and what is counted. Never the plan nor the amount: both can change and what was used
+/// stays.
+#[derive(Clone)]
 pub struct LimitKey {
     text: CompactString,
+    scope: Scope,
+    measure: Measure,
     /// Kept, because a key is made once and hashed in every request.
     hash: u64,
 }
@@ -27,10 +32,13 @@ pub struct LimitKey {
 impl LimitKey {
     fn new(feature: &str, limit: &Limit) -> Self {
         // Names hold no slash, so two different keys never read the same.
-        let (name, window) = (limit.name(), limit.window().kind());
-        let text = format_compact!("{feature}/{name}/profile/{window}");
+        let (name, scope, window) = (limit.name(), limit.scoped(), limit.window().kind());
+        let mut text = format_compact!("{feature}/{name}/{}/{window}", scope.as_str());
+        if limit.measure() == Measure::Requests {
+            text.push_str("/requests");
+        }
         let hash = FixedState::default().hash_one(text.as_str());
-        Self { text, hash }
+        Self { text, scope, measure: limit.measure(), hash }
     }
 
     /// The key as text: the same in every process, and no other limit's.
@@ -38,7 +46,27 @@ impl LimitKey {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// Whose count it is.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// What is counted of a reservation.
+    #[must_use]
+    pub fn measure(&self) -> Measure {
+        self.measure
+    }
 }
+
+impl PartialEq for LimitKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for LimitKey {}
 
 impl Hash for LimitKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -105,26 +133,40 @@ impl Allowance {
         &self.limits
     }
 
-    /// The limits as `describe` puts them, of which these are the windows. It is asked once, but for
-    /// windows that are longer or shorter than most.
-    pub(crate) fn description(
-        &self,
-        mut windows: impl Iterator<Item = Span>,
-        describe: impl FnOnce() -> Bytes,
-    ) -> Bytes {
-        let mut limits = self.limits.iter();
-        let is_usual =
-            |keyed: &KeyedLimit| windows.next().is_some_and(|it| keyed.limit.window().is_usual(it));
-        if limits.all(is_usual) {
-            self.description.get_or_init(describe).clone()
-        } else {
-            describe()
+    /// The most units that a reservation can be granted, at least 1.
+    pub(crate) fn capacity(&self) -> u64 {
+        let limits = self.limits.iter().map(|keyed| &keyed.limit);
+        let bounding = limits.filter(|it| it.measure() == Measure::Units && !it.is_shadow());
+        bounding.map(Limit::amount).min().unwrap_or(u64::MAX).max(1)
+    }
+
+    /// The limits that count units; there may be none.
+    pub(crate) fn of_units(&self) -> Self {
+        let counts_units = |keyed: &&KeyedLimit| keyed.limit.measure() == Measure::Units;
+        Self {
+            feature: self.feature.clone(),
+            limits: self.limits.iter().filter(counts_units).cloned().collect(),
+            description: OnceLock::new(),
         }
+    }
+
+    /// Whether no limit ever denies.
+    pub(crate) fn is_shadow(&self) -> bool {
+        self.limits.iter().all(|keyed| keyed.limit.is_shadow())
+    }
+
+    /// The limits as `describe` puts them, which is asked once: where all windows are of their
+    /// [usual](Window::is_usual) length.
+    pub(crate) fn description(&self, describe: impl FnOnce() -> Bytes) -> Bytes {
+        self.description.get_or_init(describe).clone()
     }
 }
 
 fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigError> {
     check_name("limit", limit.name())?;
+    if let Some(unit) = limit.unit_name() {
+        check_name("unit", unit)?;
+    }
     if !limit.window().is_valid() {
         return Err(ConfigError::BadWindow {
             feature: feature.to_owned(),

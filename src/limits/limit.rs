@@ -1,9 +1,11 @@
-//! An amount of units per window.
+//! An amount of units per window, within a scope.
 
 use chrono::Weekday;
 use compact_str::CompactString;
 
 use super::calendar::Calendar;
+use super::measure::Measure;
+use super::scope::Scope;
 use super::window::{Span, Window};
 #[cfg(feature = "tz")]
 use super::zone::Zone;
@@ -25,13 +27,67 @@ pub struct Limit {
     amount: u64,
     window: Window,
     calendar: Calendar,
+    scope: Scope,
+    measure: Measure,
+    unit: Option<CompactString>,
+    shadow: bool,
 }
 
 impl Limit {
     /// At most `amount` units in each `window`. It is named after its window: `day`, `90s`.
     #[must_use]
     pub fn new(amount: u64, window: Window) -> Self {
-        Self { name: window.kind(), amount, window, calendar: Calendar::default() }
+        let measure = match window {
+            Window::Concurrent => Measure::InFlight,
+            _ => Measure::Units,
+        };
+        let (name, scope) = (window.kind(), Scope::Profile);
+        let calendar = Calendar::default();
+        Self { name, amount, window, calendar, scope, measure, unit: None, shadow: false }
+    }
+
+    /// Makes it a limit of everybody in this scope together.
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Counts each request once, however many units it is of. A [concurrency
+    /// limit](Window::Concurrent) does so anyway.
+    ///
+    /// ```
+    /// use tower_quota::{Limit, Plan, Window};
+    ///
+    /// let chat = Plan::new("free").feature(
+    ///     "chat",
+    ///     [
+    ///         Limit::new(60, Window::Minute).named("requests").per_request(),
+    ///         Limit::new(100_000, Window::Minute).named("tokens").unit("tokens"),
+    ///     ],
+    /// );
+    /// ```
+    #[must_use]
+    pub fn per_request(mut self) -> Self {
+        if self.measure == Measure::Units {
+            self.measure = Measure::Requests;
+        }
+        self
+    }
+
+    /// Counts, but never denies: to see what the limit would do. Clients are not told of it;
+    /// [`Standing::exceeded`](crate::Standing::exceeded) tells what it would have denied.
+    #[must_use]
+    pub fn shadow(mut self) -> Self {
+        self.shadow = true;
+        self
+    }
+
+    /// Names the unit, for headers: `tokens`. By the same rules as other names.
+    #[must_use]
+    pub fn unit(mut self, name: impl AsRef<str>) -> Self {
+        self.unit = Some(CompactString::new(name));
+        self
     }
 
     /// Gives the limit a name of its own, which headers and denials show.
@@ -94,6 +150,30 @@ impl Limit {
     #[must_use]
     pub fn window(&self) -> Window {
         self.window
+    }
+
+    /// Whose count it is.
+    #[must_use]
+    pub fn scoped(&self) -> Scope {
+        self.scope
+    }
+
+    /// What is counted of a reservation.
+    #[must_use]
+    pub fn measure(&self) -> Measure {
+        self.measure
+    }
+
+    /// Whether it only counts, and never denies.
+    #[must_use]
+    pub fn is_shadow(&self) -> bool {
+        self.shadow
+    }
+
+    /// The unit's name, if it has one.
+    #[must_use]
+    pub fn unit_name(&self) -> Option<&str> {
+        self.unit.as_deref()
     }
 
     pub(super) fn calendar(&self) -> Calendar {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use compact_str::CompactString;
 use smallvec::SmallVec;
@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::allowance::{Allowance, KeyedLimit};
 use super::calendar::{Calendar, is_month_start};
 use super::limit::Limit;
+use super::scope::Scope;
 use super::window::Span;
 #[cfg(feature = "tz")]
 use super::zone::Zone;
@@ -17,7 +18,7 @@ use crate::bounds::MAX_ID_BYTES;
 use crate::clock::Timestamp;
 use crate::error::{ConfigError, Error};
 
-/// The id of a profile: any 1 to [`MAX_ID_BYTES`] bytes. Up to 24 of them need no allocation.
+/// The id of a profile or a tenant: any 1 to [`MAX_ID_BYTES`] bytes. Up to 24 of them need no allocation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProfileId(SmallVec<[u8; 24]>);
 
@@ -63,6 +64,10 @@ impl fmt::Debug for ProfileId {
     }
 }
 
+/// The id of the one scope that all profiles share. Limits of other scopes have other keys, so it may
+/// be a profile's id as well.
+static EVERYONE: LazyLock<ProfileId> = LazyLock::new(|| ProfileId::new("everyone"));
+
 /// Who pays: an id, a plan, and what is special about them.
 ///
 /// ```
@@ -81,6 +86,7 @@ pub struct Profile {
     plan: CompactString,
     unlimited: bool,
     calendar: Calendar,
+    tenant: Option<ProfileId>,
     /// What replaces the plan's allowances. Shared, so that a cached profile is cheap to clone.
     own: Option<Arc<Vec<Arc<Allowance>>>>,
 }
@@ -93,7 +99,8 @@ impl Profile {
     }
 
     pub(crate) fn of(id: ProfileId, plan: CompactString) -> Self {
-        Self { id, plan, unlimited: false, calendar: Calendar::default(), own: None }
+        let calendar = Calendar::default();
+        Self { id, plan, unlimited: false, calendar, tenant: None, own: None }
     }
 
     /// Whether this profile is never denied, and nothing of what it does is counted.
@@ -103,8 +110,19 @@ impl Profile {
         self
     }
 
+    /// Says which tenant this profile belongs to: the company of an employee. By any 1 to
+    /// [`MAX_ID_BYTES`](crate::MAX_ID_BYTES) bytes; a tenant and a profile may have the same id.
+    #[must_use]
+    pub fn tenant(mut self, id: impl AsRef<[u8]>) -> Self {
+        self.tenant = Some(ProfileId::new(id));
+        self
+    }
+
     /// Has this profile's calendar windows in `zone`, but for those of limits that
     /// [name their own](Limit::zone).
+    ///
+    /// Limits of a tenant or of everyone are in UTC unless they name a zone: who shares a count shares
+    /// its windows.
     ///
     /// A profile whose zone changes is counted by the windows of the new one at once: the day that it
     /// is there starts another count, unless it began at the same instant. So let nobody change it at
@@ -160,6 +178,21 @@ impl Profile {
         &self.id
     }
 
+    /// The id of the profile's tenant, if it has one.
+    #[must_use]
+    pub fn tenant_id(&self) -> Option<&ProfileId> {
+        self.tenant.as_ref()
+    }
+
+    /// The id of this profile's `scope`; none if it has no tenant and it is the tenant's.
+    pub(crate) fn scope_id(&self, scope: Scope) -> Option<&ProfileId> {
+        match scope {
+            Scope::Profile => Some(&self.id),
+            Scope::Tenant => self.tenant.as_ref(),
+            Scope::Everyone => Some(&EVERYONE),
+        }
+    }
+
     /// The name of the profile's plan.
     #[must_use]
     pub fn plan(&self) -> &str {
@@ -172,10 +205,15 @@ impl Profile {
         self.unlimited
     }
 
-    /// The window of a limit that holds `at`.
+    /// The window of a limit that holds `at`. Profiles that share a count share its window, so their
+    /// own calendars say nothing there.
     #[inline]
     pub(crate) fn window(&self, keyed: &KeyedLimit, at: Timestamp) -> Span {
-        keyed.limit.around(self.calendar, at)
+        let own = match keyed.limit.scoped() {
+            Scope::Profile => self.calendar,
+            Scope::Tenant | Scope::Everyone => Calendar::default(),
+        };
+        keyed.limit.around(own, at)
     }
 
     pub(super) fn own_features(&self) -> impl Iterator<Item = &str> {

@@ -46,6 +46,8 @@ pub enum Window {
     Fixed(Duration),
     /// Never: what is used stays used.
     Lifetime,
+    /// Never, for nothing is used: only requests in flight are counted, each once.
+    Concurrent,
 }
 
 /// The part of time over which one count runs: from `start` up to, not including, `end`.
@@ -116,7 +118,7 @@ impl Window {
                 Span::of_months(NaiveDate::from_ymd_opt(year, 1, 1), 12)
             }
             Self::Fixed(length) => Span::on_grid(at, millis(length).unwrap_or(i64::MAX), 0),
-            Self::Lifetime => Span::LIFETIME,
+            Self::Lifetime | Self::Concurrent => Span::LIFETIME,
         }
     }
 
@@ -137,14 +139,14 @@ impl Window {
             Self::Day => Some(DAY),
             Self::Week => Some(WEEK),
             Self::Fixed(length) => millis(length),
-            Self::Month | Self::Year | Self::Lifetime => None,
+            Self::Month | Self::Year | Self::Lifetime | Self::Concurrent => None,
         }
     }
 
     /// Whether `span` is as long as most windows of this kind are.
     pub(crate) fn is_usual(self, span: Span) -> bool {
         match self {
-            Self::Lifetime => span == Span::LIFETIME,
+            Self::Lifetime | Self::Concurrent => span == Span::LIFETIME,
             _ => self.usual_length() == Some(span.millis()),
         }
     }
@@ -164,6 +166,7 @@ impl Window {
             }
             Self::Fixed(length) => format_compact!("{}ms", length.as_millis()),
             Self::Lifetime => CompactString::const_new("lifetime"),
+            Self::Concurrent => CompactString::const_new("concurrent"),
         }
     }
 }

@@ -57,10 +57,28 @@ pub(super) struct Order {
 struct State {
     /// None while the handler has not reserved, and where the store failed and requests may pass.
     decision: Option<Decision>,
+    /// What the handler has set aside beside that.
+    more: Vec<Reservation>,
     word: Option<Spent>,
     /// Whether the handler has taken the reservation.
     taken: bool,
     settled: bool,
+}
+
+impl State {
+    fn unreserved(&mut self) -> Result<&mut Self, HandleError> {
+        match self.decision {
+            Some(Decision::Granted(_)) => Err(HandleError::AlreadyReserved),
+            _ => Ok(self),
+        }
+    }
+
+    fn reserved(&mut self) -> Result<&mut Self, HandleError> {
+        match self.decision {
+            Some(Decision::Granted(_)) if !self.taken => Ok(self),
+            _ => Err(HandleError::NothingToExtend),
+        }
+    }
 }
 
 /// Why a handler's word was not taken.
@@ -74,6 +92,9 @@ pub enum HandleError {
     ReservedByLayer,
     /// The handler has reserved already.
     AlreadyReserved,
+    /// There is nothing to hold more beside: the layer has reserved nothing, or its rule is not
+    /// [`hold_more_in_handler`](crate::Rule::hold_more_in_handler).
+    NothingToExtend,
     /// The engine could not decide.
     Engine(Error),
 }
@@ -85,7 +106,7 @@ impl QuotaHandle {
         order: Option<Box<Order>>,
         decision: Option<Decision>,
     ) -> Self {
-        let state = State { decision, word: None, taken: false, settled: false };
+        let state = State { decision, more: Vec::new(), word: None, taken: false, settled: false };
         Self(Arc::new(Shared { layer, outer, order, state: Mutex::new(state) }))
     }
 
@@ -137,18 +158,64 @@ impl QuotaHandle {
     /// The layer or this handler has reserved already, the request is settled, or the engine could
     /// not decide: what becomes of the request then is the handler's to say.
     pub async fn reserve(&self, units: u64) -> Result<Check, HandleError> {
-        let Some(order) = &self.0.order else {
-            return Err(HandleError::ReservedByLayer);
-        };
-        drop(self.unreserved()?);
-        let decision = order.quotas.reserve(&order.profile, &order.feature, units);
-        let decision = decision.await.map_err(HandleError::Engine)?;
+        let order = self.unreserved()?;
+        self.decided(order.quotas.reserve(&order.profile, &order.feature, units).await)
+    }
+
+    /// The same for about so many units: for fewer, if that is all that the limits could ever hold.
+    ///
+    /// # Errors
+    ///
+    /// As for [`reserve`](Self::reserve).
+    pub async fn reserve_about(&self, units: u64) -> Result<Check, HandleError> {
+        let order = self.unreserved()?;
+        self.decided(order.quotas.reserve_about(&order.profile, &order.feature, units).await)
+    }
+
+    fn decided(&self, decision: Result<Decision, Error>) -> Result<Check, HandleError> {
+        let decision = decision.map_err(HandleError::Engine)?;
         let check = match &decision {
             Decision::Granted(reservation) => Check::Allowed(reservation.standing().clone()),
             Decision::Denied(denial) => Check::Denied(denial.clone()),
         };
-        self.unreserved()?.decision = Some(decision);
+        // Another clone of the handle may have been faster.
+        self.open()?.unreserved()?.decision = Some(decision);
         Ok(check)
+    }
+
+    /// Sets `units` aside beside those that the request has already, from the handler or from inside a
+    /// streaming body, which may end politely where they are denied. They are settled with the
+    /// request: committed with it, or given back where it is [charged](Self::charge) something else.
+    /// Limits that count requests have counted this one.
+    ///
+    /// ```
+    /// use tower_quota::{Check, HandleError, QuotaHandle};
+    ///
+    /// /// Whether another 100 tokens may be generated.
+    /// async fn may_go_on(quota: &QuotaHandle) -> Result<bool, HandleError> {
+    ///     Ok(matches!(quota.hold_more(100).await?, Check::Allowed(_)))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Nothing is reserved, or not on a route whose rule is
+    /// [`hold_more_in_handler`](crate::Rule::hold_more_in_handler) or
+    /// [`reserve_in_handler`](crate::Rule::reserve_in_handler); the request is settled; or the engine
+    /// could not decide.
+    pub async fn hold_more(&self, units: u64) -> Result<Check, HandleError> {
+        let Some(order) = &self.0.order else { return Err(HandleError::NothingToExtend) };
+        self.open()?.reserved()?;
+        let decision = order.quotas.reserve_more(&order.profile, &order.feature, units);
+        match decision.await.map_err(HandleError::Engine)? {
+            Decision::Granted(reservation) => {
+                let standing = reservation.standing().clone();
+                // If the request has ended meanwhile, it is given back.
+                self.open()?.reserved()?.more.push(reservation);
+                Ok(Check::Allowed(standing))
+            }
+            Decision::Denied(denial) => Ok(Check::Denied(denial)),
+        }
     }
 
     /// Takes the reservation out of the layer's hands, for what lives on after the response: an
@@ -186,6 +253,11 @@ impl QuotaHandle {
         }
         state.settled = true;
         let spent = state.word.unwrap_or(policy);
+        // What is charged is charged where the request began.
+        let more = if spent == Spent::Held { Spent::Held } else { Spent::Units(0) };
+        for reservation in &mut state.more {
+            reservation.close(more);
+        }
         if let Some(Decision::Granted(reservation)) = &mut state.decision {
             reservation.close(spent);
         }
@@ -207,12 +279,11 @@ impl QuotaHandle {
         Ok(state)
     }
 
-    fn unreserved(&self) -> Result<MutexGuard<'_, State>, HandleError> {
-        let state = self.open()?;
-        if matches!(state.decision, Some(Decision::Granted(_))) {
-            return Err(HandleError::AlreadyReserved);
-        }
-        Ok(state)
+    /// What the handler may reserve, if it has not done so.
+    fn unreserved(&self) -> Result<&Order, HandleError> {
+        let order = self.0.order.as_deref().ok_or(HandleError::ReservedByLayer)?;
+        self.open()?.unreserved()?;
+        Ok(order)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -236,6 +307,7 @@ impl fmt::Display for HandleError {
             Self::Settled => f.write_str("the request is settled already"),
             Self::ReservedByLayer => f.write_str("the layer reserves for this route by itself"),
             Self::AlreadyReserved => f.write_str("the handler has reserved already"),
+            Self::NothingToExtend => f.write_str("there is nothing that could be held more of"),
             Self::Engine(error) => fmt::Display::fmt(error, f),
         }
     }

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
 use crate::count::Count;
-use crate::limits::{KeyedLimit, Limit};
+use crate::limits::{KeyedLimit, Limit, Measure};
 use crate::standing::Standing;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -94,7 +94,7 @@ impl Headers {
 
 fn write_draft_11(standing: &Standing, headers: &mut HeaderMap) {
     let mut state = Text::default();
-    for (KeyedLimit { limit, .. }, count) in standing.counted() {
+    for (KeyedLimit { limit, .. }, count) in standing.enforced() {
         state.item(limit.name());
         state.parameter(";r=", count.remaining(limit.amount()));
         if let Some(end) = count.window.resets_at() {
@@ -104,8 +104,12 @@ fn write_draft_11(standing: &Standing, headers: &mut HeaderMap) {
     let Some(state) = state.value() else {
         return;
     };
-    let windows = standing.counted().map(|(_, count)| count.window);
-    let policy = standing.allowance().description(windows, || policy_11(standing));
+    let mut limits = standing.enforced();
+    let policy = if limits.all(|(keyed, count)| keyed.limit.window().is_usual(count.window)) {
+        standing.allowance().description(|| policy_11(standing))
+    } else {
+        policy_11(standing)
+    };
     if let Ok(policy) = HeaderValue::from_maybe_shared(policy) {
         add(headers, RATE_LIMIT_POLICY, policy);
     }
@@ -114,9 +118,12 @@ fn write_draft_11(standing: &Standing, headers: &mut HeaderMap) {
 
 fn policy_11(standing: &Standing) -> Bytes {
     let mut policy = Text::default();
-    for (KeyedLimit { limit, .. }, count) in standing.counted() {
+    for (KeyedLimit { limit, .. }, count) in standing.enforced() {
         policy.item(limit.name());
         policy.parameter(";q=", limit.amount());
+        if let Some(unit) = unit(limit) {
+            policy.unit(unit);
+        }
         if let Some(seconds) = count.window.seconds() {
             policy.parameter(";w=", seconds);
         }
@@ -124,10 +131,16 @@ fn policy_11(standing: &Standing) -> Bytes {
     Bytes::copy_from_slice(&policy.0)
 }
 
+/// The unit, where it is not the draft's default, requests.
+fn unit(limit: &Limit) -> Option<&str> {
+    let in_flight = (limit.measure() == Measure::InFlight).then_some("concurrent-requests");
+    limit.unit_name().or(in_flight)
+}
+
 /// Draft 7 requires a window and a reset, so a lifetime limit cannot be said in it.
 fn write_draft_7(standing: &Standing, headers: &mut HeaderMap) {
     let resetting = || {
-        let limits = standing.counted().map(|(keyed, count)| (&keyed.limit, count));
+        let limits = standing.enforced().map(|(keyed, count)| (&keyed.limit, count));
         limits.filter(|(_, count)| count.window.resets_at().is_some())
     };
     let Some((limit, count)) = resetting().min_by_key(remaining) else {
@@ -148,7 +161,7 @@ fn write_draft_7(standing: &Standing, headers: &mut HeaderMap) {
 
 /// The limit with the fewest units left.
 fn tightest(standing: &Standing) -> Option<(&Limit, &Count)> {
-    let limits = standing.counted().map(|(keyed, count)| (&keyed.limit, count));
+    let limits = standing.enforced().map(|(keyed, count)| (&keyed.limit, count));
     limits.min_by_key(remaining)
 }
 
@@ -189,6 +202,13 @@ impl Text {
     fn item(&mut self, name: &str) {
         self.comma();
         self.0.push(b'"');
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.push(b'"');
+    }
+
+    /// A unit's name, which holds nothing to escape either.
+    fn unit(&mut self, name: &str) {
+        self.0.extend_from_slice(b";qu=\"");
         self.0.extend_from_slice(name.as_bytes());
         self.0.push(b'"');
     }

@@ -18,6 +18,7 @@ mod route;
 mod rules;
 mod service;
 mod settling;
+mod shadow;
 mod usage;
 
 pub use body::ResponseBody;
@@ -35,4 +36,5 @@ pub use refusal::Failure;
 pub use route::Rule;
 pub use rules::{OnStoreFailure, Unidentified};
 pub use service::Quota;
+pub use shadow::WouldDeny;
 pub use usage::UsageService;

@@ -25,7 +25,7 @@ pub(super) enum Refusal {
     BadId,
     /// The store or the profile source failed.
     Unavailable(Failure),
-    /// A feature or a plan that the engine does not have.
+    /// A feature or a plan that the engine does not have, or a tenant that the profile has not.
     Misconfigured(Failure),
 }
 
@@ -51,7 +51,7 @@ impl From<Error> for Refusal {
         match error {
             Error::BadId(_) => Self::BadId,
             Error::Store(_) => Self::unavailable(Arc::new(error.into())),
-            Error::UnknownFeature(_) | Error::UnknownPlan(_) => {
+            Error::UnknownFeature(_) | Error::UnknownPlan(_) | Error::NoTenant(_) => {
                 Self::Misconfigured(Failure(Arc::new(error.into())))
             }
         }

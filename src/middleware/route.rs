@@ -28,12 +28,25 @@ pub struct Rule {
     units: Units,
     forwards_denials: bool,
     reserved_by_handler: bool,
+    extended_by_handler: bool,
 }
 
 #[derive(Clone)]
 enum Units {
     Fixed(u64),
     Of(Arc<dyn Fn(&RequestHead<'_>) -> u64 + Send + Sync>),
+    Estimate { fallback: u64, of: Arc<Estimate> },
+}
+
+type Estimate = dyn Fn(&RequestHead<'_>) -> Option<u64> + Send + Sync;
+
+/// How many units a request asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asked {
+    /// So many, or none.
+    Exactly(u64),
+    /// So many, or as many as the limits could ever hold if that is less.
+    About(u64),
 }
 
 impl Rule {
@@ -45,6 +58,7 @@ impl Rule {
             units: Units::Fixed(1),
             forwards_denials: false,
             reserved_by_handler: false,
+            extended_by_handler: false,
         }
     }
 
@@ -62,6 +76,35 @@ impl Rule {
         units: impl Fn(&RequestHead<'_>) -> u64 + Send + Sync + 'static,
     ) -> Self {
         self.units = Units::Of(Arc::new(units));
+        self
+    }
+
+    /// About as many units as `estimate` finds in the request's head, or `fallback` where it cannot
+    /// tell: never more than the feature's limits could ever hold, so that a wild guess is not a
+    /// denial for ever. The handler [charges](crate::QuotaHandle::charge) what it took in the end.
+    ///
+    /// ```
+    /// use tower_quota::Rule;
+    ///
+    /// let rule = Rule::new("chat").estimate(1_000, |head| {
+    ///     let tokens = head.headers.get("x-max-tokens")?;
+    ///     tokens.to_str().ok()?.parse().ok()
+    /// });
+    /// ```
+    #[must_use]
+    pub fn estimate(
+        mut self,
+        fallback: u64,
+        estimate: impl Fn(&RequestHead<'_>) -> Option<u64> + Send + Sync + 'static,
+    ) -> Self {
+        self.units = Units::Estimate { fallback, of: Arc::new(estimate) };
+        self
+    }
+
+    /// Lets the handler [hold more](crate::QuotaHandle::hold_more) units than the layer has reserved.
+    #[must_use]
+    pub fn hold_more_in_handler(mut self) -> Self {
+        self.extended_by_handler = true;
         self
     }
 
@@ -86,15 +129,20 @@ impl Rule {
         &self.feature
     }
 
-    pub(super) fn units_for(&self, head: &RequestHead<'_>) -> u64 {
+    pub(super) fn units_for(&self, head: &RequestHead<'_>) -> Asked {
         match &self.units {
-            Units::Fixed(units) => *units,
-            Units::Of(units) => units(head),
+            Units::Fixed(units) => Asked::Exactly(*units),
+            Units::Of(units) => Asked::Exactly(units(head)),
+            Units::Estimate { fallback, of } => Asked::About(of(head).unwrap_or(*fallback)),
         }
     }
 
     pub(super) fn forwards_denials(&self) -> bool {
         self.forwards_denials
+    }
+
+    pub(super) fn is_extended_by_handler(&self) -> bool {
+        self.extended_by_handler
     }
 
     pub(super) fn is_reserved_by_handler(&self) -> bool {
@@ -113,6 +161,7 @@ impl fmt::Debug for Units {
         match self {
             Self::Fixed(units) => fmt::Debug::fmt(units, f),
             Self::Of(_) => f.write_str("closure"),
+            Self::Estimate { fallback, .. } => write!(f, "closure, or {fallback}"),
         }
     }
 }

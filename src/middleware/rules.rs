@@ -15,8 +15,9 @@ use super::headers::Headers;
 use super::identity::Identity;
 use super::profiles::{Loaded, Profiles};
 use super::refusal::Refusal;
-use super::route::{Routes, Rule};
+use super::route::{Asked, Routes, Rule};
 use super::settling::{Policy, Settling};
+use super::shadow::WouldDeny;
 use crate::clock::Timestamp;
 use crate::decision::Denial;
 use crate::error::{Error, StoreError};
@@ -132,10 +133,14 @@ impl Rules {
             extensions.insert(denial.clone());
         }
         let outer = extensions.get::<QuotaHandle>().cloned();
+        let would_deny = match &decision {
+            Some(Decision::Granted(reservation)) => WouldDeny::of(reservation),
+            _ => None,
+        };
         let handle = QuotaHandle::new(self.layer, outer, order, decision);
         extensions.insert(handle.clone());
         let policy = self.policy.as_ref().map(|policy| policy.pick().clone());
-        Settling::new(handle, policy, self.headers, request.method())
+        Settling::new(handle, policy, self.headers, request.method()).telling(would_deny)
     }
 
     /// The answer to a denied request.
@@ -181,7 +186,7 @@ impl Rules {
         &self,
         paying: &Paying,
         rule: &Rule,
-        units: u64,
+        units: Asked,
         now: Timestamp,
     ) -> Answer<Admission> {
         let profile = match paying {
@@ -193,19 +198,20 @@ impl Rules {
             if let Err(error) = profile.id().check() {
                 return Answer::Ready(Admission::Refuse(error.into()));
             }
-            let order = Box::new(Order {
-                quotas: self.quotas.clone(),
-                profile: profile.clone(),
-                feature: rule.feature().to_owned(),
-            });
-            return Answer::Ready(Admission::Run(None, Some(order)));
+            return Answer::Ready(Admission::Run(None, Some(order(&self.quotas, profile, rule))));
         }
+        let order = rule.is_extended_by_handler().then(|| order(&self.quotas, profile, rule));
         let forwards_denials = rule.forwards_denials();
         let on_store_failure = self.on_store_failure;
-        let decision = self.quotas.reserve_at(profile, rule.feature(), units, now);
+        let decision = match units {
+            Asked::Exactly(units) => self.quotas.reserve_at(profile, rule.feature(), units, now),
+            Asked::About(units) => {
+                self.quotas.reserve_about_at(profile, rule.feature(), units, now)
+            }
+        };
         decision.map(move |decision| match decision {
             Ok(Decision::Denied(denial)) if !forwards_denials => Admission::Deny(denial),
-            Ok(decision) => Admission::Run(Some(decision), None),
+            Ok(decision) => Admission::Run(Some(decision), order),
             Err(Error::Store(error)) if on_store_failure == OnStoreFailure::Allow => {
                 say_uncounted(&error);
                 Admission::Run(None, None)
@@ -213,6 +219,12 @@ impl Rules {
             Err(error) => Admission::Refuse(error.into()),
         })
     }
+}
+
+/// What the handler may reserve.
+fn order(quotas: &Quotas, profile: &Profile, rule: &Rule) -> Box<Order> {
+    let (quotas, profile) = (quotas.clone(), profile.clone());
+    Box::new(Order { quotas, profile, feature: rule.feature().to_owned() })
 }
 
 #[cfg(feature = "tracing")]

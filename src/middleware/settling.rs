@@ -13,6 +13,7 @@ use super::handle::QuotaHandle;
 use super::headers::Headers;
 use super::outcome::{Ending, Outcome, grpc_status};
 use super::problem::is_grpc;
+use super::shadow::WouldDeny;
 use crate::count::Spent;
 use crate::decision::Settlement;
 
@@ -24,6 +25,7 @@ pub(super) struct Settling {
     handle: QuotaHandle,
     policy: Option<Arc<Policy>>,
     headers: Headers,
+    would_deny: Option<WouldDeny>,
     request: Asked,
     /// Whether the inner service or body is being called: if that does not return, it panicked.
     running: bool,
@@ -55,6 +57,7 @@ impl Settling {
             handle,
             policy,
             headers,
+            would_deny: None,
             request: match *method {
                 Method::HEAD => Asked::Head,
                 Method::CONNECT => Asked::Connect,
@@ -67,6 +70,12 @@ impl Settling {
             body_bytes: 0,
             body_length: None,
         }
+    }
+
+    /// Tells with the response what would have denied the request.
+    pub(super) fn telling(mut self, would_deny: Option<WouldDeny>) -> Self {
+        self.would_deny = would_deny;
+        self
     }
 
     /// Calls the inner service or polls its body, and notices if that panics.
@@ -90,6 +99,9 @@ impl Settling {
         }
         let ending = if complete { Ending::Complete } else { Ending::Headers };
         self.settle(ending, Some(response.headers()));
+        if let Some(would_deny) = self.would_deny.take() {
+            response.extensions_mut().insert(would_deny);
+        }
         if self.headers != Headers::None {
             let write = |standing: &_| self.headers.write(standing, response.headers_mut());
             self.handle.with_standing(write);

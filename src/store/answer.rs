@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::{self, IntoFuture};
 
-use futures::future::{BoxFuture, Either, FutureExt};
+use futures::future::{BoxFuture, Either, FutureExt, TryFutureExt};
 
 /// An answer that is ready now, or a boxed future that owns what it needs.
 ///
@@ -24,6 +24,19 @@ impl<T: 'static> Answer<T> {
         match self {
             Self::Ready(answer) => Answer::Ready(f(answer)),
             Self::Pending(future) => Answer::Pending(future.map(f).boxed()),
+        }
+    }
+}
+
+impl<E: Send + 'static> Answer<Result<(), E>> {
+    /// This one, and then the next, unless this one is an error.
+    pub(crate) fn and(self, next: Self) -> Self {
+        match (self, next) {
+            (Self::Ready(Ok(())), next) => next,
+            (Self::Ready(Err(error)), _) => Self::Ready(Err(error)),
+            (Self::Pending(first), next) => {
+                Self::Pending(first.and_then(|()| next.into_future()).boxed())
+            }
         }
     }
 }

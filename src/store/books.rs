@@ -10,7 +10,7 @@ use super::request::Change;
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
-use crate::limits::{LimitKey, ProfileId, Span};
+use crate::limits::{LimitKey, Measure, ProfileId, Span};
 
 /// The most that can be counted outside of this process: exact where numbers are 64-bit floats.
 /// What is used stops there; more than that is not held.
@@ -28,6 +28,16 @@ pub struct RemoteCounter {
 }
 
 impl RemoteCounter {
+    /// How long the counter is needed, if it has no holds: until this instant, and for
+    /// [`keep`](Lease::keep) after that. Where only what is in flight is counted, it is not.
+    #[must_use]
+    pub fn needed_until(&self) -> Timestamp {
+        match self.limit.measure() {
+            Measure::InFlight => Timestamp::MIN,
+            Measure::Units | Measure::Requests => self.window.end,
+        }
+    }
+
     /// A key that no other counter has, whatever bytes the scope's id is made of. Keys of one scope
     /// have a common prefix.
     #[must_use]
@@ -78,6 +88,37 @@ pub struct RemoteCharge {
     pub ceiling: Option<u64>,
 }
 
+impl RemoteCharge {
+    /// Whether `units` may be held, by what has been counted.
+    #[must_use]
+    pub fn admits(&self, count: &Count, units: u64) -> bool {
+        let units = self.units(units);
+        let can_be_counted = count.held.checked_add(units).is_some_and(|held| held <= MAX_COUNT);
+        can_be_counted && self.ceiling.is_none_or(|ceiling| count.admits(units, ceiling))
+    }
+
+    /// What is held of the counter, by a hold of `units`.
+    #[must_use]
+    pub fn units(&self, units: u64) -> u64 {
+        self.counter.limit.measure().held(units)
+    }
+
+    /// What is spent of the counter, where `spent` is of the hold.
+    #[must_use]
+    pub fn spent(&self, spent: Spent) -> Spent {
+        spent.counted(self.counter.limit.measure())
+    }
+
+    /// What becomes of it when the hold's lease ends: what is in flight always comes back.
+    #[must_use]
+    pub fn lapse(&self, lapse: Lapse) -> Lapse {
+        match self.counter.limit.measure() {
+            Measure::InFlight => Lapse::GiveBack,
+            Measure::Units | Measure::Requests => lapse,
+        }
+    }
+}
+
 /// A request to hold units of several counters: all of them, or none.
 #[derive(Clone, Debug)]
 pub struct RemoteReserve {
@@ -85,7 +126,8 @@ pub struct RemoteReserve {
     pub id: HoldId,
     /// The counters, each once.
     pub charges: Arc<[RemoteCharge]>,
-    /// How many units of each, from 1 to [`MAX_UNITS`](crate::MAX_UNITS).
+    /// How many units, from 1 to [`MAX_UNITS`](crate::MAX_UNITS). What is held of each counter is as
+    /// its limit [measures](LimitKey::measure) them: [`RemoteCharge::units`].
     pub units: u64,
     /// What becomes of it when its lease ends.
     pub lapse: Lapse,
@@ -150,7 +192,7 @@ pub struct RemoteChange {
     /// The number of the change in its line, counted up from 1. A counter that has seen this number
     /// from this nonce, or a higher one, is not changed.
     pub sequence: u64,
-    /// The counters to change, all of them or none.
+    /// The counters to change, all of them or none: none of those that count only what is in flight.
     pub counters: Vec<RemoteCounter>,
     /// The change.
     pub change: Change,

@@ -89,7 +89,7 @@ impl<S: Store> ExhaustedCache<S> {
         let mut counts = Counts::new();
         let mut exhausted = false;
         for charge in request.charges {
-            let entry = self.memory.denied.get(&key(request.scope, &charge.counter))?;
+            let entry = self.memory.denied.get(&key(&charge.counter))?;
             if !self.is_fresh(&entry, request.now) {
                 return None;
             }
@@ -149,8 +149,8 @@ impl Drop for GivingBack {
     }
 }
 
-fn key(scope: &ProfileId, counter: &Counter<'_>) -> Key {
-    (scope.clone(), counter.limit.clone(), counter.window.start)
+fn key(counter: &Counter<'_>) -> Key {
+    (counter.scope.clone(), counter.limit.clone(), counter.window.start)
 }
 
 impl<S: Store> Store for ExhaustedCache<S> {
@@ -158,8 +158,8 @@ impl<S: Store> Store for ExhaustedCache<S> {
         if let Some(counts) = self.denied(&request) {
             return Answer::Ready(Ok(Verdict::Denied(counts)));
         }
-        let (scope, as_of) = (request.scope, request.now);
-        let keys = request.charges.iter().map(|charge| key(scope, &charge.counter)).collect();
+        let as_of = request.now;
+        let keys = request.charges.iter().map(|charge| key(&charge.counter)).collect();
         let (memory, given_back) = (self.memory.clone(), self.memory.given_back());
         self.inner.reserve(request).map(move |verdict| {
             if let Ok(Verdict::Denied(counts)) = &verdict {
@@ -169,27 +169,22 @@ impl<S: Store> Store for ExhaustedCache<S> {
         })
     }
 
-    fn read(
-        &self,
-        scope: &ProfileId,
-        counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>> {
-        self.inner.read(scope, counters)
+    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
+        self.inner.read(counters)
     }
 
     fn change(
         &self,
-        scope: &ProfileId,
         counters: &[Counter<'_>],
         change: Change,
         now: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
         if let Change::Debit(_) = change {
-            return self.inner.change(scope, counters, change, now);
+            return self.inner.change(counters, change, now);
         }
-        let keys = counters.iter().map(|counter| key(scope, counter)).collect();
+        let keys = counters.iter().map(key).collect();
         let giving_back = GivingBack { memory: self.memory.clone(), keys };
-        match self.inner.change(scope, counters, change, now) {
+        match self.inner.change(counters, change, now) {
             Answer::Ready(changed) => Answer::Ready(changed),
             Answer::Pending(changed) => {
                 Answer::Pending(changed.inspect(move |_| drop(giving_back)).boxed())

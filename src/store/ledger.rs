@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use super::hold::HoldId;
 use super::request::{Change, Counter, Reserve};
 use crate::clock::Timestamp;
-use crate::count::{Count, Counts, Spent};
+use crate::count::{Count, Spent};
 use crate::error::StoreError;
 use crate::limits::{LimitKey, ProfileId};
 
@@ -51,11 +51,11 @@ struct HoldEntry {
     slots: SmallVec<[usize; 2]>,
 }
 
-/// Whose counters to look for, with the hash of the id.
+/// What there is of a counter that somebody wants to hold units of.
 #[derive(Clone, Copy)]
-pub(super) struct Scope<'a> {
-    pub(super) id: &'a ProfileId,
-    pub(super) hash: u64,
+pub(super) struct Found {
+    place: Place,
+    pub(super) count: Count,
 }
 
 /// Where a counter is, or would be.
@@ -79,43 +79,41 @@ impl Ledger {
         }
     }
 
-    /// Whether the units are held. The counts are pushed to `counts`.
-    pub(super) fn reserve(
+    /// Looks for a counter.
+    pub(super) fn find(&self, hash: u64, counter: &Counter<'_>) -> Result<Found, StoreError> {
+        let place = self.place(hash, counter);
+        Ok(Found { place, count: self.count(place, counter)? })
+    }
+
+    pub(super) fn has(&self, id: HoldId) -> bool {
+        self.holds.find(hold_hash(id), |hold| hold.id == id).is_some()
+    }
+
+    /// Holds units of counters of these books, each of which was found in them just now, and which is
+    /// not held by `request` already. What is found is brought up to date.
+    pub(super) fn hold<'a>(
         &mut self,
-        scope: Scope<'_>,
         request: &Reserve<'_>,
-        counts: &mut Counts,
-    ) -> Result<bool, StoreError> {
-        let mut places: SmallVec<[Place; 2]> = SmallVec::new();
-        let mut admitted = true;
-        for charge in request.charges {
-            let place = self.place(scope, &charge.counter);
-            let count = self.count(place, &charge.counter)?;
-            admitted &= charge.admits(&count, request.units);
-            places.push(place);
-            counts.push(count);
-        }
-        let hash = hold_hash(request.id);
-        let repeated = self.holds.find(hash, |hold| hold.id == request.id).is_some();
-        if repeated || !admitted {
-            return Ok(repeated);
-        }
+        counters: impl Iterator<Item = (&'a Counter<'a>, &'a mut Found)>,
+    ) {
         let mut slots = SmallVec::new();
-        for ((charge, place), count) in request.charges.iter().zip(&places).zip(counts) {
-            let slot = self.slot(scope, &charge.counter, *place);
+        let mut opened = false;
+        for (counter, found) in counters {
+            opened |= found.place.slot.is_none();
+            let slot = self.slot(counter, found.place);
             if let Some(entry) = self.counters.get_mut(slot) {
+                let units = counter.limit.measure().held(request.units);
                 entry.holds = entry.holds.saturating_add(1);
-                entry.count.held = entry.count.held.saturating_add(request.units);
-                count.held = entry.count.held;
+                entry.count.held = entry.count.held.saturating_add(units);
+                found.count.held = entry.count.held;
             }
             slots.push(slot);
         }
         let hold = HoldEntry { id: request.id, units: request.units, slots };
-        self.holds.insert_unique(hash, hold, |hold| hold_hash(hold.id));
-        if places.iter().any(|place| place.slot.is_none()) {
+        self.holds.insert_unique(hold_hash(hold.id), hold, |hold| hold_hash(hold.id));
+        if opened {
             self.sweep(request.now);
         }
-        Ok(true)
     }
 
     pub(super) fn settle(&mut self, id: HoldId, spent: Spent) {
@@ -125,7 +123,7 @@ impl Ledger {
         let (hold, _) = entry.remove();
         for slot in hold.slots {
             if let Some(counter) = self.counters.get_mut(slot) {
-                counter.count.settle(hold.units, spent);
+                counter.count.settle(counter.limit.measure(), hold.units, spent);
                 counter.holds = counter.holds.saturating_sub(1);
             }
         }
@@ -139,45 +137,25 @@ impl Ledger {
         self.holds.len()
     }
 
-    pub(super) fn read(
-        &self,
-        scope: Scope<'_>,
-        counters: &[Counter<'_>],
-    ) -> Result<Vec<Count>, StoreError> {
-        let count = |counter| self.count(self.place(scope, counter), counter);
-        counters.iter().map(count).collect()
-    }
-
-    pub(super) fn change(
-        &mut self,
-        scope: Scope<'_>,
-        counters: &[Counter<'_>],
-        change: Change,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let counts = self.read(scope, counters)?;
-        for (counter, count) in counters.iter().zip(counts) {
-            let place = self.place(scope, counter);
-            let used = change.applied_to(count.used);
-            if place.slot.is_none() && used == 0 {
-                continue;
-            }
-            let slot = self.slot(scope, counter, place);
-            if let Some(entry) = self.counters.get_mut(slot) {
-                entry.count.used = used;
-            }
+    /// Changes what is used of a counter that was found just now.
+    pub(super) fn change(&mut self, counter: &Counter<'_>, found: Found, change: Change) {
+        let used = change.applied_to(found.count.used);
+        if found.place.slot.is_none() && used == 0 {
+            return;
         }
-        self.sweep(now);
-        Ok(())
+        let slot = self.slot(counter, found.place);
+        if let Some(entry) = self.counters.get_mut(slot) {
+            entry.count.used = used;
+        }
     }
 
-    fn place(&self, scope: Scope<'_>, counter: &Counter<'_>) -> Place {
+    fn place(&self, scope: u64, counter: &Counter<'_>) -> Place {
         let start = counter.window.start;
-        let hash = counter_hash(&self.hasher, scope.hash, counter.limit, start);
+        let hash = counter_hash(&self.hasher, scope, counter.limit, start);
         let slot = self.slots.find(hash, |slot| {
             self.counters.get(*slot).is_some_and(|entry| {
                 entry.count.window.start == start
-                    && entry.scope == *scope.id
+                    && entry.scope == *counter.scope
                     && (Arc::ptr_eq(&entry.limit, counter.limit) || entry.limit == *counter.limit)
             })
         });
@@ -195,12 +173,12 @@ impl Ledger {
     }
 
     /// The slot of a counter, a new one if it has none.
-    fn slot(&mut self, scope: Scope<'_>, counter: &Counter<'_>, place: Place) -> usize {
+    fn slot(&mut self, counter: &Counter<'_>, place: Place) -> usize {
         if let Some(slot) = place.slot {
             return slot;
         }
         let slot = self.counters.insert(CounterEntry {
-            scope: scope.id.clone(),
+            scope: counter.scope.clone(),
             limit: counter.limit.clone(),
             count: Count::unused(counter.window),
             holds: 0,
@@ -213,7 +191,7 @@ impl Ledger {
     }
 
     /// Moves the cursor on, and forgets the counters it passes that nobody will miss.
-    fn sweep(&mut self, now: Timestamp) {
+    pub(super) fn sweep(&mut self, now: Timestamp) {
         for _ in 0..SWEPT {
             let slot = self.cursor;
             self.cursor = slot.wrapping_add(1);

@@ -68,7 +68,8 @@ pub use sqlite::{SqliteBooks, SqliteBooksBuilder};
 use crate::clock::Timestamp;
 use crate::count::Count;
 use crate::error::StoreError;
-use crate::limits::ProfileId;
+#[cfg(doc)]
+use crate::limits::LimitKey;
 
 /// Where counts and holds are kept.
 ///
@@ -77,8 +78,8 @@ use crate::limits::ProfileId;
 ///
 /// # Contract
 ///
-/// - `reserve` is atomic: it holds `units` of every counter, or of none. It denies exactly if
-///   `used + held + units` is above the ceiling of some counter at that moment, and then writes
+/// - `reserve` is atomic: it holds `units` of every counter, as its limit
+///   [measures](LimitKey::measure) them, or of none. It denies exactly if `used + held + units` is above the ceiling of some counter at that moment, and then writes
 ///   nothing. The same id again gives the same grant.
 /// - A hold is settled at most once, by its id, into the window that was charged, however late.
 ///   Settling an unknown hold changes and creates nothing.
@@ -99,7 +100,7 @@ use crate::limits::ProfileId;
 ///     Answer, Change, Counter, Hold, HoldId, Reserve, Settle, Store, Verdict,
 /// };
 /// use tower_quota::{
-///     Count, Counts, Limit, Plan, ProfileId, Quotas, Spent, StoreError, Timestamp, Window,
+///     Count, Counts, Limit, Measure, Plan, ProfileId, Quotas, Spent, StoreError, Timestamp, Window,
 /// };
 ///
 /// type Key = (ProfileId, String, Timestamp);
@@ -107,16 +108,16 @@ use crate::limits::ProfileId;
 /// #[derive(Debug, Default)]
 /// struct Books {
 ///     counts: HashMap<Key, Count>,
-///     holds: HashMap<HoldId, (Vec<Key>, u64)>,
+///     holds: HashMap<HoldId, (Vec<(Key, Measure)>, u64)>,
 /// }
 ///
-/// fn key(scope: &ProfileId, counter: &Counter<'_>) -> Key {
-///     (scope.clone(), counter.limit.as_str().to_owned(), counter.window.start)
+/// fn key(counter: &Counter<'_>) -> Key {
+///     (counter.scope.clone(), counter.limit.as_str().to_owned(), counter.window.start)
 /// }
 ///
 /// impl Books {
-///     fn count(&self, scope: &ProfileId, counter: &Counter<'_>) -> Count {
-///         let count = self.counts.get(&key(scope, counter)).copied();
+///     fn count(&self, counter: &Counter<'_>) -> Count {
+///         let count = self.counts.get(&key(counter)).copied();
 ///         count.unwrap_or(Count::unused(counter.window))
 ///     }
 /// }
@@ -136,9 +137,8 @@ use crate::limits::ProfileId;
 /// impl Store for MapStore {
 ///     fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
 ///         let mut books = self.0.books();
-///         let count = |charge: &_| books.count(request.scope, charge);
 ///         let mut counts: Counts =
-///             request.charges.iter().map(|charge| count(&charge.counter)).collect();
+///             request.charges.iter().map(|charge| books.count(&charge.counter)).collect();
 ///         if !books.holds.contains_key(&request.id) {
 ///             let mut each = request.charges.iter().zip(&counts);
 ///             if !each.all(|(charge, count)| charge.admits(count, request.units)) {
@@ -146,10 +146,11 @@ use crate::limits::ProfileId;
 ///             }
 ///             let mut keys = Vec::new();
 ///             for (charge, count) in request.charges.iter().zip(&mut counts) {
-///                 count.held = count.held.saturating_add(request.units);
-///                 let key = key(request.scope, &charge.counter);
+///                 let measure = charge.counter.limit.measure();
+///                 count.held = count.held.saturating_add(measure.held(request.units));
+///                 let key = key(&charge.counter);
 ///                 books.counts.insert(key.clone(), *count);
-///                 keys.push(key);
+///                 keys.push((key, measure));
 ///             }
 ///             books.holds.insert(request.id, (keys, request.units));
 ///         }
@@ -159,25 +160,23 @@ use crate::limits::ProfileId;
 ///
 ///     fn read(
 ///         &self,
-///         scope: &ProfileId,
 ///         counters: &[Counter<'_>],
 ///     ) -> Answer<Result<Vec<Count>, StoreError>> {
 ///         let books = self.0.books();
-///         Answer::Ready(Ok(counters.iter().map(|counter| books.count(scope, counter)).collect()))
+///         Answer::Ready(Ok(counters.iter().map(|counter| books.count(counter)).collect()))
 ///     }
 ///
 ///     fn change(
 ///         &self,
-///         scope: &ProfileId,
 ///         counters: &[Counter<'_>],
 ///         change: Change,
 ///         _now: Timestamp,
 ///     ) -> Answer<Result<(), StoreError>> {
 ///         let mut books = self.0.books();
 ///         for counter in counters {
-///             let mut count = books.count(scope, counter);
+///             let mut count = books.count(counter);
 ///             count.used = change.applied_to(count.used);
-///             books.counts.insert(key(scope, counter), count);
+///             books.counts.insert(key(counter), count);
 ///         }
 ///         Answer::Ready(Ok(()))
 ///     }
@@ -186,10 +185,10 @@ use crate::limits::ProfileId;
 /// impl Settle for Shared {
 ///     fn settle(&self, id: HoldId, spent: Spent) {
 ///         let mut books = self.books();
-///         let Some((keys, held)) = books.holds.remove(&id) else { return };
-///         for key in keys {
+///         let Some((keys, units)) = books.holds.remove(&id) else { return };
+///         for (key, measure) in keys {
 ///             if let Some(count) = books.counts.get_mut(&key) {
-///                 count.settle(held, spent);
+///                 count.settle(measure, units, spent);
 ///             }
 ///         }
 ///     }
@@ -209,17 +208,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Holds units of all counters, or of none.
     fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>>;
 
-    /// Reads counts of one scope, in the order of the counters.
-    fn read(
-        &self,
-        scope: &ProfileId,
-        counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>>;
+    /// Reads counts, in the order of the counters.
+    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>>;
 
-    /// Changes what is used, in all of the counters of one scope.
+    /// Changes what is used, in all of the counters.
     fn change(
         &self,
-        scope: &ProfileId,
         counters: &[Counter<'_>],
         change: Change,
         now: Timestamp,
@@ -242,22 +236,17 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).reserve(request)
     }
 
-    fn read(
-        &self,
-        scope: &ProfileId,
-        counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>> {
-        (**self).read(scope, counters)
+    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
+        (**self).read(counters)
     }
 
     fn change(
         &self,
-        scope: &ProfileId,
         counters: &[Counter<'_>],
         change: Change,
         now: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
-        (**self).change(scope, counters, change, now)
+        (**self).change(counters, change, now)
     }
 
     fn flush(&self) -> Answer<Result<(), StoreError>> {

@@ -43,7 +43,6 @@ use crate::bounds::MAX_UNITS;
 use crate::clock::Timestamp;
 use crate::count::Count;
 use crate::error::StoreError;
-use crate::limits::ProfileId;
 
 /// A [`Store`] of books that are kept outside of this process: in a database, a cache server or a
 /// service of your own, of which [`RemoteBooks`] says how to ask it.
@@ -192,7 +191,7 @@ impl<B: RemoteBooks> Store for Remote<B> {
             return Answer::Ready(Err(StoreError::permanent("reserve", ShutDown)));
         }
         let charges = request.charges.iter().map(|charge| RemoteCharge {
-            counter: counter(request.scope, &charge.counter),
+            counter: counter(&charge.counter),
             ceiling: charge.ceiling,
         });
         let charges: Arc<[RemoteCharge]> = charges.collect();
@@ -216,27 +215,21 @@ impl<B: RemoteBooks> Store for Remote<B> {
         Answer::Pending(async move { inner.reserve(request, now).await }.boxed())
     }
 
-    fn read(
-        &self,
-        scope: &ProfileId,
-        counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>> {
-        let counters = all(scope, counters);
+    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
+        let counters = all(counters);
         let inner = self.0.clone();
         Answer::Pending(async move { inner.link.read(&counters).await }.boxed())
     }
 
     fn change(
         &self,
-        scope: &ProfileId,
         counters: &[Counter<'_>],
         change: Change,
         _now: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
-        let counters = all(scope, counters);
-        let (inner, scope) = (self.0.clone(), scope.clone());
-        let changed =
-            async move { inner.lanes.change(&inner.link, &scope, counters, change).await };
+        let counters = all(counters);
+        let inner = self.0.clone();
+        let changed = async move { inner.lanes.change(&inner.link, counters, change).await };
         Answer::Pending(changed.boxed())
     }
 
@@ -251,12 +244,13 @@ impl<B: RemoteBooks> Store for Remote<B> {
     }
 }
 
-fn counter(scope: &ProfileId, counter: &Counter<'_>) -> RemoteCounter {
-    RemoteCounter { scope: scope.clone(), limit: counter.limit.clone(), window: counter.window }
+fn counter(counter: &Counter<'_>) -> RemoteCounter {
+    let Counter { scope, limit, window } = *counter;
+    RemoteCounter { scope: scope.clone(), limit: limit.clone(), window }
 }
 
-fn all(scope: &ProfileId, counters: &[Counter<'_>]) -> Vec<RemoteCounter> {
-    counters.iter().map(|each| counter(scope, each)).collect()
+fn all(counters: &[Counter<'_>]) -> Vec<RemoteCounter> {
+    counters.iter().map(counter).collect()
 }
 
 /// The background work has ended, and nobody would settle what is held.

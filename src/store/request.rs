@@ -5,11 +5,15 @@ use std::sync::Arc;
 use super::hold::{Hold, HoldId};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts};
-use crate::limits::{Allowance, KeyedLimit, LimitKey, Profile, ProfileId, Span};
+use crate::error::Error;
+use crate::limits::{Allowance, KeyedLimit, LimitKey, Measure, Profile, ProfileId, Span};
 
-/// One count of a scope: of which limit, in which window.
+/// One count: whose it is, of which limit, in which window.
 #[derive(Clone, Copy, Debug)]
 pub struct Counter<'a> {
+    /// The id of whose count it is: of a profile, a tenant or everyone, as the limit's
+    /// [scope](LimitKey::scope) says.
+    pub scope: &'a ProfileId,
     /// The limit.
     pub limit: &'a Arc<LimitKey>,
     /// The window, around the time of the call.
@@ -18,16 +22,23 @@ pub struct Counter<'a> {
 
 impl<'a> Counter<'a> {
     /// The count of a limit for `profile`.
-    pub(crate) fn at(profile: &Profile, keyed: &'a KeyedLimit, now: Timestamp) -> Self {
-        Self { limit: &keyed.key, window: profile.window(keyed, now) }
+    pub(crate) fn at(
+        profile: &'a Profile,
+        keyed: &'a KeyedLimit,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let Some(scope) = profile.scope_id(keyed.limit.scoped()) else {
+            return Err(Error::NoTenant(keyed.limit.name().to_owned()));
+        };
+        Ok(Self { scope, limit: &keyed.key, window: profile.window(keyed, now) })
     }
 
     pub(crate) fn all(
-        profile: &Profile,
+        profile: &'a Profile,
         allowance: &'a Allowance,
         now: Timestamp,
-    ) -> impl Iterator<Item = Self> {
-        allowance.limits().iter().map(move |keyed| Self::at(profile, keyed, now))
+    ) -> Result<Vec<Self>, Error> {
+        allowance.limits().iter().map(|keyed| Self::at(profile, keyed, now)).collect()
     }
 }
 
@@ -42,10 +53,11 @@ pub struct Charge<'a> {
 }
 
 impl Charge<'_> {
-    /// Whether `units` may be held, by what has been counted. What cannot be counted may not, even
+    /// Whether a hold of `units` fits, as the limit [measures](LimitKey::measure) it, by what has been counted. What cannot be counted may not, even
     /// without a ceiling: holds that saturate could not be told apart when they are settled.
     #[must_use]
     pub fn admits(&self, count: &Count, units: u64) -> bool {
+        let units = self.counter.limit.measure().held(units);
         match self.ceiling {
             Some(ceiling) => count.admits(units, ceiling),
             None => count.held.checked_add(units).is_some(),
@@ -58,11 +70,10 @@ impl Charge<'_> {
 pub struct Reserve<'a> {
     /// The name of the hold.
     pub id: HoldId,
-    /// Whose counters they are.
-    pub scope: &'a ProfileId,
-    /// The counters.
+    /// The counters, each once.
     pub charges: &'a [Charge<'a>],
-    /// How many units of each, at least 1.
+    /// How many units, at least 1. What is held of each counter is as its limit
+    /// [measures](LimitKey::measure) them.
     pub units: u64,
     /// The time of the request.
     pub now: Timestamp,
@@ -89,6 +100,15 @@ pub enum Change {
 }
 
 impl Change {
+    /// The same change, as a limit counts it: one that counts requests takes it for one.
+    pub(crate) fn counted(self, measure: Measure) -> Self {
+        match self {
+            Self::Debit(units) => Self::Debit(measure.held(units)),
+            Self::Credit(units) => Self::Credit(measure.held(units)),
+            Self::Reset => Self::Reset,
+        }
+    }
+
     /// What is used after the change.
     #[must_use]
     pub fn applied_to(self, used: u64) -> u64 {

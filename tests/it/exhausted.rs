@@ -5,9 +5,7 @@ use std::time::Duration;
 use futures::future::FutureExt;
 use tokio::sync::watch;
 use tower_quota::store::{Answer, Change, Counter, ExhaustedCache, Reserve, Store, Verdict};
-use tower_quota::{
-    Count, Limit, ManualClock, Mode, Plan, ProfileId, Quotas, StoreError, Timestamp, Window,
-};
+use tower_quota::{Count, Limit, ManualClock, Mode, Plan, Quotas, StoreError, Timestamp, Window};
 
 use crate::support::{
     SharedBooks, SlowStore, at, denied, granted, noon, now, profile, reserve, reserve_units, spend,
@@ -195,30 +193,26 @@ impl Store for LateChange {
         self.books.reserve(request)
     }
 
-    fn read(
-        &self,
-        scope: &ProfileId,
-        counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>> {
-        self.books.read(scope, counters)
+    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
+        self.books.read(counters)
     }
 
     fn change(
         &self,
-        scope: &ProfileId,
         counters: &[Counter<'_>],
         change: Change,
         moment: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
         let (books, mut gate) = (self.books.clone(), self.gate.clone());
-        let scope = scope.clone();
-        let counters: Vec<_> =
-            counters.iter().map(|counter| (counter.limit.clone(), counter.window)).collect();
+        let owned =
+            |counter: &Counter<'_>| (counter.scope.clone(), counter.limit.clone(), counter.window);
+        let counters: Vec<_> = counters.iter().map(owned).collect();
         let changed = async move {
             gate.wait_for(|open| *open).await.unwrap();
-            let counters: Vec<_> =
-                counters.iter().map(|(limit, window)| Counter { limit, window: *window }).collect();
-            now(books.change(&scope, &counters, change, moment))
+            let counters = counters.iter();
+            let counters =
+                counters.map(|(scope, limit, window)| Counter { scope, limit, window: *window });
+            now(books.change(&counters.collect::<Vec<_>>(), change, moment))
         };
         Answer::Pending(changed.boxed())
     }

@@ -1,5 +1,6 @@
 //! The handler's say: what a handler reads about its request, and decides.
 
+mod hold_more;
 mod reserve;
 mod streaming;
 

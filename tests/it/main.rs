@@ -30,6 +30,7 @@ mod routes;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod servers;
 mod settled_once;
+mod shadow;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store_failure;

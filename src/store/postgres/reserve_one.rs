@@ -28,7 +28,7 @@ impl Session {
         let window = charge.counter.window;
         let reserve = query(self.statements.reserve_one.clone())
             .bind(charge.counter.key())
-            .bind(to_count(request.units))
+            .bind(to_count(charge.units(request.units)))
             .bind(millis(self.lease.length))
             .bind(to_count(MAX_COUNT))
             .bind(charge.ceiling.map(to_count))
@@ -37,7 +37,7 @@ impl Session {
             .bind(window.end.saturating_add(self.lease.keep).as_millis())
             .bind(to_bits(request.id.nonce))
             .bind(to_bits(request.id.sequence))
-            .bind(request.lapse == Lapse::Charge);
+            .bind(charge.lapse(request.lapse) == Lapse::Charge);
         // All rows, though there is at most one: with the last of them it is committed.
         let rows = reserve.fetch_all(lent.busy()).await;
         let rows = match lent.hear(rows) {

@@ -5,13 +5,14 @@
 --       2 not_after: the latest instant at which units are held
 --       3 patience: how far ahead of now that can be
 --       4 the hold's id
---       5 units
---       6 r: when it lapses they come back; c: they are charged
---       7 lease
---       8 keep
---       9 linger: how much longer than needed keys live
---      10 and on, for each counter: the ceiling, or empty: none;
---                                   the end of its window, or empty: never
+--       5 lease
+--       6 keep
+--       7 linger: how much longer than needed keys live
+--       8 and on, for each counter: units;
+--                                   r: when the hold lapses they come back; c: they are charged;
+--                                   the ceiling, or empty: none;
+--                                   the end of its window, or empty: never, or f: it is not needed
+--                                   without holds
 -- gives {0, now, used, held, ...}  denied, with the counts of all counters
 --       {1, now, used, held, ...}  granted: likewise, with this hold
 --       {2, now}                   too late, or far too early
@@ -19,20 +20,20 @@
 
 local now = clock(ARGV[1])
 local not_after, patience = tonumber(ARGV[2]), tonumber(ARGV[3])
-local id, units, rule = ARGV[4], tonumber(ARGV[5]), ARGV[6]
-local lease, keep, linger = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local id = ARGV[4]
+local lease, keep, linger = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 
 local function admits(counter)
-  local total = counter.held + units
+  local total = counter.held + counter.units
   return total <= MAX_COUNT and (not counter.ceiling or counter.used + total <= counter.ceiling)
 end
 
 local function hold(counter)
   local deadline = counter.now + lease
   local first = counter.held == 0
-  counter.held = counter.held + units
+  counter.held = counter.held + counter.units
   if counter.due == 0 or deadline < counter.due then counter.due = deadline end
-  write(counter, id, ARGV[5] .. rule)
+  write(counter, id, counter.record)
   redis.call('ZADD', counter.holds, deadline, id)
   if not counter.ends then return end
   local until_ = math.max(counter.ends, deadline) + keep
@@ -53,10 +54,12 @@ if now > not_after or not_after - now > patience then return { 2, now } end
 
 local counters = {}
 for index = 1, #KEYS / 2 do
-  local ends = tonumber(ARGV[9 + 2 * index])
-  if ends and now >= ends + keep then return { 3, now, index } end
+  local units, rule, ceiling, ends = unpack(ARGV, 4 + 4 * index, 7 + 4 * index)
+  local window_end = tonumber(ends)
+  if window_end and now >= window_end + keep then return { 3, now, index } end
   local counter = open(index, now, { id })
-  counter.ceiling, counter.ends = tonumber(ARGV[8 + 2 * index]), ends
+  counter.units, counter.record = tonumber(units), units .. rule
+  counter.ceiling, counter.ends = tonumber(ceiling), ends == 'f' and 0 or window_end
   counters[index] = counter
 end
 

@@ -6,12 +6,13 @@ use super::reply::{Code, Reply};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
+use crate::limits::Scope;
 use crate::store::books::{
     Held, Lapse, RemoteCharge, RemoteReserve, RemoteSettlement, RemoteVerdict,
 };
 
 impl RedisBooks {
-    /// Holds units slot by slot, in the order of the charges. If one of them refuses, or says that
+    /// Holds units slot by slot, in the order of the scopes. If one of them refuses, or says that
     /// its window is over for too long, what was taken of the others is given back. After any other
     /// error the caller does that: nobody knows then what was taken.
     pub(super) async fn reserve_all(
@@ -22,7 +23,12 @@ impl RedisBooks {
         let mut counts: Counts = counters.clone().map(|of| Count::unused(of.window)).collect();
         let mut now = Timestamp::MIN;
         let mut taken: Vec<RemoteCharge> = Vec::new();
-        for part in self.reach().split(counters) {
+        let mut parts = self.reach().split(counters);
+        // The profile's own first, everyone's last: what most have to themselves is asked for first.
+        parts.sort_by_key(|part| {
+            part.first().and_then(|index| request.charges.get(*index)).map(scope)
+        });
+        for part in parts {
             let charges: Vec<_> =
                 part.iter().filter_map(|index| request.charges.get(*index)).collect();
             let answer = match self.reserve_in_one(request, &charges).await {
@@ -86,20 +92,25 @@ impl RedisBooks {
         call.arg(request.not_after.as_millis())
             .length(request.patience)
             .id(request.id)
-            .arg(request.units)
-            .arg(match request.lapse {
-                Lapse::GiveBack => "r",
-                Lapse::Charge => "c",
-            })
             .length(self.lease.length)
             .length(self.lease.keep)
             .length(self.linger());
         for charge in charges {
-            call.optional(charge.ceiling).end(&charge.counter);
+            call.arg(charge.units(request.units))
+                .arg(match charge.lapse(request.lapse) {
+                    Lapse::GiveBack => "r",
+                    Lapse::Charge => "c",
+                })
+                .optional(charge.ceiling)
+                .end(&charge.counter);
         }
         let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("reserve"))?;
         Reply::new("reserve", &answer, &counters)
     }
+}
+
+fn scope(charge: &RemoteCharge) -> Scope {
+    charge.counter.limit.scope()
 }
 
 fn refused(code: Code, counts: Counts) -> Held {

@@ -7,6 +7,7 @@ use redis::{Arg, Cmd, ErrorKind, FromRedisValue, RedisResult, ServerErrorKind, T
 use super::connection::Connection;
 use super::keys::Keys;
 use crate::clock::Timestamp;
+use crate::limits::Measure;
 use crate::store::books::RemoteCounter;
 use crate::store::hold::HoldId;
 
@@ -91,8 +92,12 @@ impl Call<'_> {
         self.arg(millis(length))
     }
 
-    /// The end of a counter's window, if it has one.
+    /// The end of a counter's window: empty where it has none, `f` where only what is in flight is
+    /// counted.
     pub(super) fn end(&mut self, counter: &RemoteCounter) -> &mut Self {
+        if counter.limit.measure() == Measure::InFlight {
+            return self.arg("f");
+        }
         self.optional(counter.window.resets_at().map(Timestamp::as_millis))
     }
 

@@ -5,9 +5,10 @@
 --       2 keep
 --       3 the number of settlements
 --         for each settlement: the hold's id;
---                              the units spent, or empty: all that were held;
 --                              the instant after which it may be settled, or empty: at once
---         then for each counter: the number of its settlements, and the index of each
+--         then for each counter: the number of its settlements,
+--                                and of each its index and
+--                                the units spent, or empty: all that were held
 -- gives the indices of the settlements that came too early
 
 local now, keep = clock(ARGV[1]), tonumber(ARGV[2])
@@ -49,7 +50,7 @@ local function corrects(counter, deadlines)
 end
 
 for index = 1, tonumber(ARGV[3]) do
-  local settlement = { id = take(), spent = tonumber(take()), after = tonumber(take()) }
+  local settlement = { id = take(), after = tonumber(take()) }
   settlements[index] = settlement
   if settlement.after and now <= settlement.after then table.insert(early, index) end
 end
@@ -57,10 +58,10 @@ end
 for index = 1, #KEYS / 2 do
   local ids, found = {}, {}
   for _ = 1, tonumber(take()) do
-    local settlement = settlements[tonumber(take())]
+    local settlement, spent = settlements[tonumber(take())], take()
     local due = not settlement.after or now > settlement.after
     if due and not found[settlement.id] then
-      found[settlement.id] = settlement
+      found[settlement.id] = spent
       table.insert(ids, settlement.id)
     end
   end
@@ -73,7 +74,7 @@ for index = 1, #KEYS / 2 do
     end
     for at, id in ipairs(ids) do
       if counter.fields[at] and deadlines[at] then
-        settle(counter, tonumber(deadlines[at]), counter.fields[at], found[id].spent)
+        settle(counter, tonumber(deadlines[at]), counter.fields[at], tonumber(found[id]))
         table.insert(ended, id)
       end
     end

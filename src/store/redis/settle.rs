@@ -43,17 +43,16 @@ impl RedisBooks {
             self.call(&self.scripts.settle, group.counters.iter().map(|(counter, _)| *counter));
         call.length(self.lease.keep).arg(group.items.len());
         for settlement in &group.items {
-            let spent = match settlement.spent {
-                Spent::Held => None,
-                Spent::Units(units) => Some(units),
-            };
-            let after = settlement.after.map(Timestamp::as_millis);
-            call.id(settlement.id).optional(spent).optional(after);
+            call.id(settlement.id).optional(settlement.after.map(Timestamp::as_millis));
         }
-        for (_, items) in &group.counters {
+        for (counter, items) in &group.counters {
             call.arg(items.len());
-            for item in items {
-                call.arg(item.saturating_add(1));
+            for (index, settlement) in numbered(items, &group.items) {
+                let spent = match settlement.spent.counted(counter.limit.measure()) {
+                    Spent::Held => None,
+                    Spent::Units(units) => Some(units),
+                };
+                call.arg(index).optional(spent);
             }
         }
         let early: Vec<usize> = call.run(&self.connection).await?;
@@ -79,4 +78,12 @@ impl RedisBooks {
         }
         call.run(&self.connection).await
     }
+}
+
+/// The items of a counter, each with its index in the script.
+fn numbered<'a>(
+    indices: &[usize],
+    items: &'a [&RemoteSettlement],
+) -> impl Iterator<Item = (usize, &'a RemoteSettlement)> {
+    indices.iter().filter_map(|index| Some((index.saturating_add(1), *items.get(*index)?)))
 }

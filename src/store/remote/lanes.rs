@@ -21,7 +21,7 @@ const LANES: usize = 64;
 /// How often a change is sent, and how many time-outs it may take with the wait for its turn.
 const ATTEMPTS: u32 = 3;
 
-/// Lines of changes. Those of one scope are all in one line.
+/// Lines of changes. Those of which the first counter is of one scope are all in one line.
 pub(super) struct Lanes {
     lanes: [Lane; LANES],
     hasher: RandomState,
@@ -43,18 +43,18 @@ impl Lanes {
     pub(super) async fn change<B: RemoteBooks>(
         &self,
         link: &Link<B>,
-        scope: &ProfileId,
         counters: Vec<RemoteCounter>,
         change: Change,
     ) -> Result<(), StoreError> {
         // Before it waits for its turn behind others that wait for the books.
         link.breaker.check("change")?;
         let limit = link.timeout.saturating_mul(ATTEMPTS);
-        within("change", limit, self.lane(scope).change(link, counters, change)).await
+        let lane = self.lane(counters.first().map(|counter| &counter.scope));
+        within("change", limit, lane.change(link, counters, change)).await
     }
 
     #[expect(clippy::indexing_slicing, reason = "the remainder is below the number of lanes")]
-    fn lane(&self, scope: &ProfileId) -> &Lane {
+    fn lane(&self, scope: Option<&ProfileId>) -> &Lane {
         let [byte, ..] = self.hasher.hash_one(scope).to_le_bytes();
         &self.lanes[usize::from(byte) % LANES]
     }

@@ -14,6 +14,7 @@ use super::backlog::Backlog;
 use super::backoff::pause;
 use super::beats::Beats;
 use super::link::Link;
+use crate::count::Spent;
 use crate::store::books::{RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter};
 use crate::store::hold::random;
 use crate::store::request::Change;
@@ -30,12 +31,19 @@ pub(super) struct Owed {
 }
 
 impl Owed {
-    pub(super) fn add(&self, charges: &[RemoteCharge], units: u64) {
+    /// Adds what was spent of a hold of so many units.
+    pub(super) fn add(&self, charges: &[RemoteCharge], units: u64, spent: Spent) {
         let mut owed = self.charges();
         let before = owed.len();
         for charge in charges {
-            let sum = owed.entry(charge.counter.clone()).or_default();
-            *sum = sum.saturating_add(units);
+            let measure = charge.counter.limit.measure();
+            match spent.counted(measure).units(measure.held(units)) {
+                0 => {}
+                spent => {
+                    let sum = owed.entry(charge.counter.clone()).or_default();
+                    *sum = sum.saturating_add(spent);
+                }
+            }
         }
         let new = owed.len().saturating_sub(before);
         drop(owed);

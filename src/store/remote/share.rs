@@ -44,10 +44,9 @@ impl LocalShare {
         if self.owed.count() >= self.bound {
             return None;
         }
-        let scope = &request.charges.first()?.counter.scope;
         let charges: Vec<_> = request.charges.iter().map(|charge| self.part(charge)).collect();
         let (id, units) = (request.id, request.units);
-        let reserve = Reserve { id, scope, charges: &charges, units, now };
+        let reserve = Reserve { id, charges: &charges, units, now };
         let Answer::Ready(Ok(Verdict::Granted(hold, counts))) = self.books.reserve(reserve) else {
             return None;
         };
@@ -62,10 +61,10 @@ impl LocalShare {
     }
 
     fn part<'a>(&self, charge: &'a RemoteCharge) -> Charge<'a> {
-        let RemoteCounter { limit, window, .. } = &charge.counter;
+        let RemoteCounter { scope, limit, window } = &charge.counter;
         let parts = u64::from(self.parts.get());
         Charge {
-            counter: Counter { limit, window: *window },
+            counter: Counter { scope, limit, window: *window },
             ceiling: charge.ceiling.and_then(|amount| amount.checked_div(parts)),
         }
     }
@@ -110,7 +109,7 @@ impl Settle for ShareHold {
         match spent.units(self.units) {
             0 => {}
             _ if self.desk.backlog.has_ended() => self.desk.backlog.lose_one(),
-            units => self.owed.add(&self.charges, units),
+            _ => self.owed.add(&self.charges, self.units, spent),
         }
     }
 }

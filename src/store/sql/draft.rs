@@ -40,7 +40,7 @@ impl Wanted {
     /// A counter, made if it is not there.
     pub(crate) fn counter(&mut self, counter: &RemoteCounter) -> Key {
         let key = Key::from(counter.key());
-        self.counters.insert(key.clone(), Some(counter.window.end));
+        self.counters.insert(key.clone(), Some(counter.needed_until()));
         key
     }
 

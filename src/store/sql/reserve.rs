@@ -6,9 +6,7 @@ use super::verbs::{Verb, check_open};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts};
 use crate::error::StoreError;
-use crate::store::books::{
-    Held, MAX_COUNT, RemoteCharge, RemoteCounter, RemoteReserve, RemoteVerdict,
-};
+use crate::store::books::{Held, RemoteCharge, RemoteCounter, RemoteReserve, RemoteVerdict};
 
 impl Verb for RemoteReserve {
     type Answer = RemoteVerdict;
@@ -34,7 +32,7 @@ impl Verb for RemoteReserve {
         for charge in &*self.charges {
             let name = (Key::from(charge.counter.key()), self.id);
             let count = count(draft, &name.0, &charge.counter);
-            admitted &= admits(charge, &count, self.units);
+            admitted &= charge.admits(&count, self.units);
             repeated |= draft.holds.get(&name).is_some_and(|hold| hold.row.is_some());
         }
         if admitted && !repeated {
@@ -51,26 +49,22 @@ fn is_stale(request: &RemoteReserve, now: Timestamp) -> bool {
     now > request.not_after || now.saturating_add(request.patience) < request.not_after
 }
 
-fn admits(charge: &RemoteCharge, count: &Count, units: u64) -> bool {
-    let can_be_counted = count.held.checked_add(units).is_some_and(|held| held <= MAX_COUNT);
-    can_be_counted && charge.ceiling.is_none_or(|ceiling| count.admits(units, ceiling))
-}
-
 fn hold(draft: &mut Draft, request: &RemoteReserve) {
-    let row = HoldRow {
-        units: to_count(request.units),
-        lapse: request.lapse,
-        deadline: draft.now.saturating_add(draft.lease.length),
-        marked: false,
-    };
+    let deadline = draft.now.saturating_add(draft.lease.length);
     for charge in &*request.charges {
+        let row = HoldRow {
+            units: to_count(charge.units(request.units)),
+            lapse: charge.lapse(request.lapse),
+            deadline,
+            marked: false,
+        };
         let key = Key::from(charge.counter.key());
         if let Some(page) = draft.counters.get_mut(&key) {
             page.row.hold(&row);
             page.changed = true;
         }
         let page = draft.holds.entry((key, request.id)).or_insert(HoldPage::NONE);
-        page.row = Some(row.clone());
+        page.row = Some(row);
     }
 }
 

@@ -72,7 +72,7 @@ fn settle(draft: &mut Draft, settlement: &RemoteSettlement) {
             continue;
         };
         if let Some(page) = draft.counters.get_mut(&name.0) {
-            page.row.settle(&hold, settlement.spent, draft.now);
+            page.row.settle(&hold, charge.spent(settlement.spent), draft.now);
             page.changed = true;
         }
     }

@@ -60,17 +60,12 @@ impl Store for Spy {
         Answer::Ready(Ok(Verdict::Denied(Counts::new())))
     }
 
-    fn read(
-        &self,
-        _scope: &ProfileId,
-        _counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>> {
+    fn read(&self, _counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
         Answer::Ready(Ok(Vec::new()))
     }
 
     fn change(
         &self,
-        _scope: &ProfileId,
         _counters: &[Counter<'_>],
         _change: Change,
         _now: Timestamp,

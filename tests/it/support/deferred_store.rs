@@ -8,7 +8,7 @@ use tokio::task::yield_now;
 use tower_quota::store::{
     Answer, Change, Counter, Hold, HoldId, MemoryStore, Reserve, Settle, Store, Verdict,
 };
-use tower_quota::{Count, ProfileId, Spent, StoreError, Timestamp};
+use tower_quota::{Count, Spent, StoreError, Timestamp};
 
 /// A handle of the memory store. Its clones share the books and the queue.
 #[derive(Clone, Debug, Default)]
@@ -66,22 +66,17 @@ impl Store for DeferredStore {
         }))
     }
 
-    fn read(
-        &self,
-        scope: &ProfileId,
-        counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>> {
-        later(self.books.read(scope, counters))
+    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
+        later(self.books.read(counters))
     }
 
     fn change(
         &self,
-        scope: &ProfileId,
         counters: &[Counter<'_>],
         change: Change,
         now: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
-        later(self.books.change(scope, counters, change, now))
+        later(self.books.change(counters, change, now))
     }
 
     fn flush(&self) -> Answer<Result<(), StoreError>> {

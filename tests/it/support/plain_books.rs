@@ -11,7 +11,7 @@ use tower_quota::store::{
     Held, HoldId, Lapse, Lease, MAX_COUNT, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter,
     RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
 };
-use tower_quota::{Clock, Count, Counts, ManualClock, StoreError, Timestamp};
+use tower_quota::{Clock, Count, Counts, ManualClock, Spent, StoreError, Timestamp};
 
 /// How many lapsed holds are noticed at a time.
 const NOTICED_AT_ONCE: usize = 100;
@@ -49,7 +49,7 @@ impl Page {
         Self {
             used: 0,
             held: 0,
-            ends_at: counter.window.end,
+            ends_at: counter.needed_until(),
             entries: HashMap::new(),
             seen: BTreeMap::new(),
         }
@@ -76,14 +76,14 @@ impl Page {
     }
 
     fn admits(&self, charge: &RemoteCharge, units: u64) -> bool {
-        let held = self.held + units;
+        let held = self.held + charge.units(units);
         let ceiling = charge.ceiling.unwrap_or(u64::MAX);
         held <= MAX_COUNT && self.used + held <= ceiling
     }
 
-    fn settle(&mut self, settlement: &RemoteSettlement) {
-        let Some(entry) = self.entries.remove(&settlement.id) else { return };
-        let used = self.used.saturating_add(settlement.spent.units(entry.units));
+    fn settle(&mut self, id: HoldId, spent: Spent) {
+        let Some(entry) = self.entries.remove(&id) else { return };
+        let used = self.used.saturating_add(spent.units(entry.units));
         self.used = match (entry.lapsed, entry.lapse) {
             (true, Lapse::Charge) => used.saturating_sub(entry.units),
             _ => used,
@@ -162,7 +162,7 @@ impl RemoteBooks for PlainBooks {
         let mut counts = Counts::new();
         for (charge, mut page) in touched {
             if new {
-                let (units, lapse) = (request.units, request.lapse);
+                let (units, lapse) = (charge.units(request.units), charge.lapse(request.lapse));
                 let deadline = now.saturating_add(self.lease.length);
                 page.entries.insert(request.id, Entry { units, lapse, deadline, lapsed: false });
                 page.held += units;
@@ -187,7 +187,7 @@ impl RemoteBooks for PlainBooks {
             for charge in settlement.counters.iter() {
                 if let Some(page) = pages.get_mut(&charge.counter.key()) {
                     page.notice(now);
-                    page.settle(settlement);
+                    page.settle(settlement.id, charge.spent(settlement.spent));
                 }
             }
         }

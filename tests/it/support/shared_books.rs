@@ -49,18 +49,18 @@ impl SharedBooks {
     pub(crate) fn written(&self) -> (String, Vec<Count>) {
         let asked = self.asked.lock().unwrap();
         let count = |(scope, limit, window): &Asked| {
-            let counters = [Counter { limit, window: *window }];
-            now(self.books.read(scope, &counters)).unwrap()
+            let counters = [Counter { scope, limit, window: *window }];
+            now(self.books.read(&counters)).unwrap()
         };
         let counts = asked.iter().flat_map(count);
         let used = counts.filter(|count| (count.used, count.held) != (0, 0));
         (format!("{:?}", self.books), used.collect())
     }
 
-    fn note<'a>(&self, scope: &ProfileId, counters: impl Iterator<Item = &'a Counter<'a>>) {
+    fn note<'a>(&self, counters: impl Iterator<Item = &'a Counter<'a>>) {
         let mut asked = self.asked.lock().unwrap();
         for counter in counters {
-            let counter = (scope.clone(), counter.limit.clone(), counter.window);
+            let counter = (counter.scope.clone(), counter.limit.clone(), counter.window);
             if !asked.contains(&counter) {
                 asked.push(counter);
             }
@@ -71,28 +71,23 @@ impl SharedBooks {
 impl Store for SharedBooks {
     fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>> {
         self.reserves.fetch_add(1, Ordering::SeqCst);
-        self.note(request.scope, request.charges.iter().map(|charge| &charge.counter));
+        self.note(request.charges.iter().map(|charge| &charge.counter));
         let first = self.retried.as_ref();
         let id = first.map_or(request.id, |first| *first.get_or_init(|| request.id));
         self.books.reserve(Reserve { id, ..request })
     }
 
-    fn read(
-        &self,
-        scope: &ProfileId,
-        counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>> {
-        self.books.read(scope, counters)
+    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
+        self.books.read(counters)
     }
 
     fn change(
         &self,
-        scope: &ProfileId,
         counters: &[Counter<'_>],
         change: Change,
         now: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
-        self.note(scope, counters.iter());
-        self.books.change(scope, counters, change, now)
+        self.note(counters.iter());
+        self.books.change(counters, change, now)
     }
 }

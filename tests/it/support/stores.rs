@@ -5,7 +5,7 @@ use std::fmt;
 use futures::future::FutureExt;
 use tokio::sync::watch;
 use tower_quota::store::{Answer, Change, Counter, MemoryStore, Reserve, Store, Verdict};
-use tower_quota::{Count, ProfileId, StoreError, Timestamp};
+use tower_quota::{Count, StoreError, Timestamp};
 
 /// The memory store behind a slow wire: what it has decided is heard once the gate is open.
 #[derive(Debug)]
@@ -46,22 +46,17 @@ impl Store for SlowStore {
         Answer::Pending(heard.boxed())
     }
 
-    fn read(
-        &self,
-        scope: &ProfileId,
-        counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>> {
-        self.books.read(scope, counters)
+    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
+        self.books.read(counters)
     }
 
     fn change(
         &self,
-        scope: &ProfileId,
         counters: &[Counter<'_>],
         change: Change,
         now: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
-        self.books.change(scope, counters, change, now)
+        self.books.change(counters, change, now)
     }
 }
 
@@ -90,17 +85,12 @@ impl Store for BrokenStore {
         self.fail()
     }
 
-    fn read(
-        &self,
-        _scope: &ProfileId,
-        _counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>> {
+    fn read(&self, _counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
         self.fail()
     }
 
     fn change(
         &self,
-        _scope: &ProfileId,
         _counters: &[Counter<'_>],
         _change: Change,
         _now: Timestamp,
@@ -126,18 +116,13 @@ where
         Answer::Ready(Ok((self.0)(request)))
     }
 
-    fn read(
-        &self,
-        _scope: &ProfileId,
-        counters: &[Counter<'_>],
-    ) -> Answer<Result<Vec<Count>, StoreError>> {
+    fn read(&self, counters: &[Counter<'_>]) -> Answer<Result<Vec<Count>, StoreError>> {
         let unused = counters.iter().map(|counter| Count::unused(counter.window));
         Answer::Ready(Ok(unused.collect()))
     }
 
     fn change(
         &self,
-        _scope: &ProfileId,
         _counters: &[Counter<'_>],
         _change: Change,
         _now: Timestamp,

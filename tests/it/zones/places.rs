@@ -4,7 +4,7 @@ use chrono::{TimeDelta, Weekday};
 use chrono_tz::Tz;
 use http::header::RETRY_AFTER;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_quota::{Limit, ManualClock, Profile, QuotaLayer, Window};
+use tower_quota::{Limit, ManualClock, Profile, QuotaLayer, Scope, Window};
 
 use crate::support::{
     at, denied, empty, get, granted, profile, race, remix, reserve, spend, status, used_and_held,
@@ -161,6 +161,19 @@ fn everybody_has_the_day_of_their_own_zone() {
     clock.set(at("2026-11-24T18:30:00Z"));
     let used = guests.map(|guest| used_and_held(&quotas, &guest).0);
     assert_eq!(used, [1, 0, 1]);
+}
+
+/// A profile's zone moves its own windows, not those that it shares.
+#[test]
+fn profiles_in_other_zones_share_one_day_of_everyones() {
+    let clock = ManualClock::at(at("2026-11-24T12:00:00Z"));
+    let quotas = remix(&clock, [Limit::new(2, Window::Day).scope(Scope::Everyone)]);
+    let [kiwi, peruvian] = [Tz::Pacific__Auckland, Tz::America__Lima]
+        .map(|zone| Profile::new(zone.name(), "free").zone(zone));
+    spend(&quotas, &kiwi, 1);
+    spend(&quotas, &peruvian, 1);
+    let denial = denied(reserve(&quotas, &kiwi));
+    assert_eq!(denial.resets_at(), Some(at("2026-11-25T00:00:00Z")));
 }
 
 /// Windows are remembered for all engines of a process: two whose clocks differ by a day do not get
