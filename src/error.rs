@@ -48,6 +48,20 @@ pub enum ConfigError {
         /// The limit.
         limit: String,
     },
+    /// A [first day of the month](crate::Limit::month_start) that is not from 1 to 31.
+    BadMonthStart {
+        /// The feature.
+        feature: String,
+        /// The limit.
+        limit: String,
+        /// The day.
+        day: u8,
+    },
+    /// A [billing day](crate::Profile::billing_day) that is not from 1 to 31.
+    BadBillingDay {
+        /// The day.
+        day: u8,
+    },
     /// An amount above [`MAX_UNITS`].
     AmountTooLarge {
         /// The feature.
@@ -118,6 +132,13 @@ impl fmt::Display for ConfigError {
                  milliseconds, from 1 to {}",
                 i64::MAX
             ),
+            Self::BadMonthStart { feature, limit, day } => write!(
+                f,
+                "limit `{limit}` of feature `{feature}`: months begin on day 1 to 31, not {day}"
+            ),
+            Self::BadBillingDay { day } => {
+                write!(f, "a billing day is one from 1 to 31, not {day}")
+            }
             Self::AmountTooLarge { feature, limit, amount } => {
                 write!(f, "limit `{limit}` of feature `{feature}`: {amount} is above {MAX_UNITS}")
             }

@@ -124,6 +124,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `axum` | [`QuotaHandle`] as an extractor, peer addresses from `ConnectInfo`, and route patterns that see the whole path inside `Router::nest` |
+//! | `tz` | calendar windows in a time zone: `Limit::zone`, `Profile::zone` |
 //! | `redis` | `store::RedisBooks`: Redis 7 or Valkey, a single server, Sentinel or Cluster |
 //! | `postgres` | `store::PostgresBooks` |
 //! | `sqlite` | `store::SqliteBooks` |

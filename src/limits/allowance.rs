@@ -9,6 +9,7 @@ use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use foldhash::quality::FixedState;
 
+use super::calendar::is_month_start;
 use super::limit::Limit;
 use super::measure::Measure;
 use super::rolling::Rolling;
@@ -164,15 +165,10 @@ impl Allowance {
         self.limits.iter().all(|keyed| keyed.limit.is_shadow())
     }
 
-    /// The limits as `describe` puts them. It is asked once, unless some windows are longer than
-    /// others.
+    /// The limits as `describe` puts them, which is asked once: where all windows are of their
+    /// [usual](Window::is_usual) length.
     pub(crate) fn description(&self, describe: impl FnOnce() -> Bytes) -> Bytes {
-        let mut limits = self.limits.iter();
-        if limits.all(|keyed| keyed.limit.window().has_constant_length()) {
-            self.description.get_or_init(describe).clone()
-        } else {
-            describe()
-        }
+        self.description.get_or_init(describe).clone()
     }
 }
 
@@ -185,6 +181,13 @@ fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigError> {
         return Err(ConfigError::BadWindow {
             feature: feature.to_owned(),
             limit: limit.name().to_owned(),
+        });
+    }
+    if let Some(day) = limit.calendar().month_start.filter(|day| !is_month_start(*day)) {
+        return Err(ConfigError::BadMonthStart {
+            feature: feature.to_owned(),
+            limit: limit.name().to_owned(),
+            day,
         });
     }
     if limit.amount() > MAX_UNITS {

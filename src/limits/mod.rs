@@ -1,14 +1,17 @@
 //! The rules: amounts, windows, plans and profiles. Pure: no HTTP, no waiting, no clock.
 
 mod allowance;
+mod calendar;
 mod catalog;
 mod limit;
 mod measure;
 mod plan;
 mod profile;
+mod recent;
 mod rolling;
 mod scope;
 mod window;
+mod zone;
 
 pub use allowance::LimitKey;
 pub(crate) use allowance::{Allowance, KeyedLimit};

@@ -30,7 +30,7 @@ impl<'a> Counter<'a> {
         let Some(scope) = profile.scope_id(keyed.limit.scoped()) else {
             return Err(Error::NoTenant(keyed.limit.name().to_owned()));
         };
-        Ok(Self { scope, limit: &keyed.key, window: keyed.limit.window().around(now) })
+        Ok(Self { scope, limit: &keyed.key, window: profile.window(keyed, now) })
     }
 
     pub(crate) fn all(

@@ -39,3 +39,5 @@ mod support;
 mod tracing;
 mod usage;
 mod windows;
+#[cfg(feature = "tz")]
+mod zones;

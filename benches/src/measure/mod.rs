@@ -7,6 +7,7 @@ mod library;
 mod memory;
 mod threads;
 mod unmetered;
+mod zones;
 
 pub(crate) use added_cost::added_cost;
 pub(crate) use allocations::allocations;
@@ -15,6 +16,7 @@ pub(crate) use library::library;
 pub(crate) use memory::memory;
 pub(crate) use threads::threads;
 pub(crate) use unmetered::unmetered;
+pub(crate) use zones::zones;
 
 use crate::race::Length;
 
