@@ -116,7 +116,7 @@ impl Allowance {
     }
 }
 
-fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigError> {
+pub(crate) fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigError> {
     check_name("limit", limit.name())?;
     if !limit.window().is_valid() {
         return Err(ConfigError::BadWindow {
@@ -134,7 +134,7 @@ fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigError> {
     Ok(())
 }
 
-pub(super) fn check_name(what: &'static str, name: &str) -> Result<(), ConfigError> {
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), ConfigError> {
     if is_name(name) {
         return Ok(());
     }
@@ -143,7 +143,7 @@ pub(super) fn check_name(what: &'static str, name: &str) -> Result<(), ConfigErr
 }
 
 /// Names that differ in case alone are refused: somebody would mix them up.
-pub(super) fn check_unique<'a>(
+pub(crate) fn check_unique<'a>(
     what: &'static str,
     name: &str,
     mut before: impl Iterator<Item = &'a str>,
