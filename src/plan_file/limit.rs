@@ -5,8 +5,8 @@ use super::error::PlanFileError;
 use crate::error::ConfigError;
 use crate::limits::{Limit, Window, check_limit, check_name};
 
-const WINDOWS: &str = "second, minute, hour, day, week, month, year, lifetime, or a length such as \
-                       500ms, 90s, 15m, 6h, 30d";
+const WINDOWS: &str = "(second, minute, hour, day, week, month, year, lifetime, or a length such as \
+                       500ms, 90s, 15m, 6h, 30d)";
 
 /// Reads `day = 20`, or `burst = { amount = 5, window = "90s" }`.
 pub(super) fn read_limit(feature: &str, entry: &Entry<'_>) -> Result<Limit, PlanFileError> {
@@ -64,14 +64,14 @@ impl<'a> Fields<'a> {
 fn parse_window(entry: &Entry<'_>) -> Result<Window, PlanFileError> {
     let name = entry.text("a window in quotes, such as \"day\" or \"90s\"")?;
     Window::named(name)
-        .ok_or_else(|| entry.bad_value(format!("{name:?} is not a window, which is {WINDOWS}")))
+        .ok_or_else(|| entry.bad_value(format!("{name:?} is not a window {WINDOWS}")))
 }
 
 fn window_named_by_key(entry: &Entry<'_>) -> Result<Window, PlanFileError> {
     let name = entry.key();
     Window::named(name).ok_or_else(|| {
         entry.bad_key(format!(
-            "`{name}` is not a window, which is {WINDOWS}; a limit of another name is written \
+            "`{name}` is not a window {WINDOWS}; a limit of another name is written \
              `{name} = {{ amount = 20, window = \"day\" }}`"
         ))
     })
