@@ -34,10 +34,8 @@ fn columns_count_characters_and_lines_may_end_as_on_windows() {
     let error = refused("# ä\r\nplans.free.\"ü\".day = 1\r\n");
     assert_eq!((error.line(), error.column()), (Some(2), Some(12)));
     assert_eq!(error.field(), Some("plans.free.\"ü\""));
-    let error = refused("plans.free = { remix = { \"ä\" = 1, day = 1 } }");
-    assert_eq!((error.line(), error.column()), (Some(1), Some(26)));
-    let error = refused("plans.free = { remix.\"day\" = 1, \"ä\".day = 1 }");
-    assert_eq!((error.line(), error.column()), (Some(1), Some(33)));
+    let error = refused("plans.free.remix.x = { window = \"ä\", amount = -1 }");
+    assert_eq!((error.line(), error.column()), (Some(1), Some(47)));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::StatusCode;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_quota::{ConfigError, Decision, Plan, Quotas, plans_from_toml};
+use tower_quota::{ConfigError, Decision, Plan, Profile, Quotas, plans_from_toml};
 
 use crate::support::{
     denied, empty, get, granted, metered, noon, now, profile, race, reserve, reserve_units, spend,
@@ -59,8 +59,8 @@ fn a_bad_text_keeps_the_old_plans() {
     denied(reserve(&quotas, &profile("7")));
 }
 
-/// Each text has another amount, the same for both features and both plans: whoever sees two of
-/// them together has seen half a change.
+/// Each text has a larger amount, the same for both features and both plans: whoever sees two of
+/// them together, or a smaller one later, or misses a plan, has seen half a change.
 #[test]
 fn nobody_sees_some_of_a_text() {
     let text = |amount: u64| {
@@ -81,14 +81,16 @@ fn nobody_sees_some_of_a_text() {
         }
         let mut last = 0;
         while !is_done.load(Ordering::Relaxed) {
-            let usage = now(quotas.usage(&profile("7"))).unwrap();
-            let amounts = ["remix", "chat"].map(|feature| {
-                let standing = usage.feature(feature).unwrap();
-                standing.statuses().next().unwrap().amount()
-            });
-            assert_eq!(amounts[0], amounts[1]);
-            assert!(amounts[0] >= last, "an older text came back");
-            last = amounts[0];
+            for plan in ["free", "pro"] {
+                let usage = now(quotas.usage(&Profile::new("7", plan))).unwrap();
+                let amounts = ["remix", "chat"].map(|feature| {
+                    let standing = usage.feature(feature).unwrap();
+                    standing.statuses().next().unwrap().amount()
+                });
+                assert_eq!(amounts[0], amounts[1]);
+                assert!(amounts[0] >= last, "an older text came back");
+                last = amounts[0];
+            }
         }
     });
     assert_eq!(quotas.plans(), plans_from_toml(&text(499)).unwrap());
