@@ -86,6 +86,16 @@ pub enum ConfigError {
         /// The feature.
         feature: String,
     },
+    /// Plans that lack a feature which the routes of a layer name.
+    FeatureInUse {
+        /// The feature.
+        feature: String,
+    },
+    /// Plans without one that a layer puts profiles on.
+    PlanInUse {
+        /// The plan.
+        plan: String,
+    },
     /// A route pattern that cannot be parsed, or two that match the same path.
     BadRoute {
         /// The pattern.
@@ -147,6 +157,13 @@ impl fmt::Display for ConfigError {
             }
             Self::UnknownPlan { plan } => write!(f, "there is no plan `{plan}`"),
             Self::UnknownFeature { feature } => write!(f, "no plan has a feature `{feature}`"),
+            Self::FeatureInUse { feature } => write!(
+                f,
+                "no plan has feature `{feature}` any more, which a route names (0 disables it)"
+            ),
+            Self::PlanInUse { plan } => {
+                write!(f, "there is no plan `{plan}` any more, which a layer puts profiles on")
+            }
             Self::BadRoute { pattern, reason } => write!(f, "route `{pattern}`: {reason}"),
             Self::DuplicateRoute { route } => write!(f, "route `{route}` is there twice"),
             Self::BadNetwork { network } => {

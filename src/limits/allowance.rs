@@ -172,7 +172,7 @@ impl Allowance {
     }
 }
 
-fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigError> {
+pub(crate) fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigError> {
     check_name("limit", limit.name())?;
     if let Some(unit) = limit.unit_name() {
         check_name("unit", unit)?;
@@ -200,7 +200,7 @@ fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigError> {
     Ok(())
 }
 
-pub(super) fn check_name(what: &'static str, name: &str) -> Result<(), ConfigError> {
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), ConfigError> {
     if is_name(name) {
         return Ok(());
     }
@@ -209,7 +209,7 @@ pub(super) fn check_name(what: &'static str, name: &str) -> Result<(), ConfigErr
 }
 
 /// Names that differ in case alone are refused: somebody would mix them up.
-pub(super) fn check_unique<'a>(
+pub(crate) fn check_unique<'a>(
     what: &'static str,
     name: &str,
     mut before: impl Iterator<Item = &'a str>,

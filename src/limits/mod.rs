@@ -11,10 +11,14 @@ mod recent;
 mod rolling;
 mod scope;
 mod window;
+#[cfg(feature = "config")]
+mod window_name;
 mod zone;
 
 pub use allowance::LimitKey;
 pub(crate) use allowance::{Allowance, KeyedLimit};
+#[cfg(feature = "config")]
+pub(crate) use allowance::{check_limit, check_name, check_unique};
 pub(crate) use catalog::Catalog;
 pub use limit::Limit;
 pub use measure::Measure;

@@ -16,6 +16,8 @@ mod inner_service;
 mod modes;
 mod never_forgotten;
 mod own_window;
+#[cfg(feature = "config")]
+mod plan_file;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod profiles;
