@@ -183,7 +183,8 @@ fn what_is_no_amount_is_refused() {
 #[test]
 fn what_is_no_window_is_refused() {
     let windows = "is not a window (second, minute, hour, day, week, month, year, \
-                   lifetime, or a length such as 500ms, 90s, 15m, 6h, 30d)";
+                   lifetime, concurrent, a length such as 500ms, 90s, 15m, 6h, 30d, or \
+                   rolling- and a length)";
     let hint = "a limit of another name is written `dya = { amount = 20, window = \"day\" }`";
     let said = format!("line 2, column 1: plans.free.remix.dya: `dya` {windows}; {hint}");
     assert_says("[plans.free.remix]\ndya = 1", &said);
