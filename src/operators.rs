@@ -2,11 +2,11 @@
 
 use crate::engine::Mode;
 use crate::error::{ConfigError, Error};
-use crate::limits::{Limit, Plan, Profile, Scope};
+use crate::limits::{Limit, Measure, Plan, Profile, Scope};
 #[cfg(feature = "config")]
 use crate::plan_file::{PlanFileError, plans_from_toml};
 use crate::quotas::Quotas;
-use crate::store::{Answer, Change};
+use crate::store::{Answer, Change, Counter};
 
 /// What operators do while requests are in flight.
 impl Quotas {
@@ -148,6 +148,36 @@ impl Quotas {
     /// As for [`reserve`](Self::reserve).
     pub fn reset(&self, profile: &Profile, feature: &str) -> Answer<Result<(), Error>> {
         self.change(profile, feature, is_own, Change::Reset)
+    }
+
+    /// Changes what is used of the limits that `concerned` picks, where anything is.
+    pub(crate) fn change(
+        &self,
+        profile: &Profile,
+        feature: &str,
+        concerned: fn(Scope) -> bool,
+        change: Change,
+    ) -> Answer<Result<(), Error>> {
+        let now = self.engine().now();
+        let allowance = match self.engine().allowance(profile, feature) {
+            Ok(allowance) => allowance,
+            Err(error) => return Answer::Ready(Err(error)),
+        };
+        let counters = match Counter::all(profile, &allowance, now) {
+            Ok(counters) => counters,
+            Err(error) => return Answer::Ready(Err(error)),
+        };
+        let mut answer = Answer::Ready(Ok(()));
+        // A store makes the same change of all counters that it is given.
+        for measure in [Measure::Units, Measure::Requests] {
+            let mut counters = counters.clone();
+            counters.retain(|it| it.limit.measure() == measure && concerned(it.limit.scope()));
+            if !counters.is_empty() {
+                let changed = self.engine().store.change(&counters, change.counted(measure), now);
+                answer = answer.and(changed);
+            }
+        }
+        answer.map(|changed| Ok(changed?))
     }
 }
 
