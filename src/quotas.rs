@@ -144,7 +144,7 @@ impl Quotas {
         // What could never fit is counted as the most that can be.
         let denies = mode == Mode::Enforce && !allowance.is_shadow();
         let units = if denies { units } else { units.min(MAX_UNITS) };
-        let mut charges: SmallVec<[Charge<'_>; 2]> = SmallVec::new();
+        let mut charges: SmallVec<[Charge<'_>; 4]> = SmallVec::new();
         for keyed in allowance.limits() {
             let enforced = mode == Mode::Enforce && !keyed.limit.is_shadow();
             let ceiling = enforced.then_some(keyed.limit.amount());
