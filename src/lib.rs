@@ -76,6 +76,7 @@
 //! | To | see |
 //! |---|---|
 //! | say what may be spent | [`Plan`], [`Limit`], [`Window`] |
+//! | bound a tenant or everybody together, count requests beside tokens, or try a limit out | [`Scope`], [`Measure`], [`Limit::shadow`] |
 //! | say which request uses what | [`QuotaLayer`], [`Rule`] |
 //! | say who pays | [`Identity`], [`ForwardedIp`], [`Profile`], [`ProfileSource`], [`Unidentified`] |
 //! | let a handler decide what its request costs | [`QuotaHandle`] |
@@ -131,7 +132,7 @@
 //! | `postgres` | `store::PostgresBooks` |
 //! | `sqlite` | `store::SqliteBooks` |
 //! | `remote` | `store::Remote` and `store::RemoteBooks`, for books in a database of your own; the three above include it |
-//! | `tracing` | a warning where a request passes uncounted because the store failed |
+//! | `tracing` | a warning where a request passes uncounted because the store failed, and an event where a shadow limit would have denied one |
 //! | `test-util` | `ManualClock`, and the suite that every store has to pass: `contract` |
 #![cfg_attr(
     not(test),
