@@ -214,8 +214,12 @@ impl Store for LateChange {
         let changed = async move {
             gate.wait_for(|open| *open).await.unwrap();
             let counters = counters.iter();
-            let counters =
-                counters.map(|(scope, limit, window)| Counter { scope, limit, window: *window });
+            let counters = counters.map(|(scope, limit, window)| Counter {
+                scope,
+                tenant: None,
+                limit,
+                window: *window,
+            });
             now(books.change(&counters.collect::<Vec<_>>(), change, moment))
         };
         Answer::Pending(changed.boxed())
