@@ -44,6 +44,12 @@ impl QuotasBuilder {
         self
     }
 
+    /// Adds plans, as [`plan`](Self::plan) does.
+    pub fn plans(mut self, plans: impl IntoIterator<Item = Plan>) -> Self {
+        self.plans.extend(plans);
+        self
+    }
+
     /// Keeps the books in `store`, instead of a [`MemoryStore`].
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Arc::new(store);

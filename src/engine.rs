@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{ConfigError, Error};
 use crate::limits::{Allowance, Catalog, Limit, Plan, Profile};
+use crate::needs::{AllNeeds, Needs};
 use crate::store::Store;
 
 /// What the engine does with requests. It can be switched while requests are in flight: each is
@@ -38,6 +39,8 @@ pub(crate) struct Engine {
     /// What the catalog was made of. Whoever changes it holds the lock until the catalog follows.
     plans: Mutex<Vec<Plan>>,
     catalog: ArcSwap<Catalog>,
+    /// Locked after the plans.
+    needs: Mutex<AllNeeds>,
     mode: AtomicU8,
 }
 
@@ -54,6 +57,7 @@ impl Engine {
             clock,
             plans: Mutex::new(plans),
             catalog: ArcSwap::from_pointee(catalog),
+            needs: Mutex::default(),
             mode: AtomicU8::new(mode as u8),
         })
     }
@@ -75,6 +79,17 @@ impl Engine {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn needs(&self) -> MutexGuard<'_, AllNeeds> {
+        self.needs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Checks what a layer needs of the plans. For as long as it keeps the answer, no change can take
+    /// that away.
+    pub(crate) fn need(&self, needs: Needs) -> Result<Arc<Needs>, ConfigError> {
+        let _unchanged = self.plans();
+        self.needs().add(needs, &self.catalog.load())
+    }
+
     /// Edits the plans: all of `edit` takes effect at once, or nothing.
     pub(crate) fn edit_plans(
         &self,
@@ -83,7 +98,9 @@ impl Engine {
         let mut plans = self.plans();
         let mut edited = plans.clone();
         edit(&mut edited)?;
-        self.catalog.store(Arc::new(Catalog::new(&edited)?));
+        let catalog = Catalog::new(&edited)?;
+        self.needs().check(&catalog)?;
+        self.catalog.store(Arc::new(catalog));
         *plans = edited;
         Ok(())
     }
@@ -107,12 +124,8 @@ impl Engine {
         })
     }
 
-    pub(crate) fn check_feature(&self, feature: &str) -> Result<(), ConfigError> {
+    fn check_feature(&self, feature: &str) -> Result<(), ConfigError> {
         self.catalog.load().check_feature(feature)
-    }
-
-    pub(crate) fn check_plan(&self, plan: &str) -> Result<(), ConfigError> {
-        self.catalog.load().check_plan(plan)
     }
 
     /// What `profile` may spend of `feature`.

@@ -48,6 +48,20 @@ pub enum ConfigError {
         /// The limit.
         limit: String,
     },
+    /// A [first day of the month](crate::Limit::month_start) that is not from 1 to 31.
+    BadMonthStart {
+        /// The feature.
+        feature: String,
+        /// The limit.
+        limit: String,
+        /// The day.
+        day: u8,
+    },
+    /// A [billing day](crate::Profile::billing_day) that is not from 1 to 31.
+    BadBillingDay {
+        /// The day.
+        day: u8,
+    },
     /// An amount above [`MAX_UNITS`].
     AmountTooLarge {
         /// The feature.
@@ -71,6 +85,16 @@ pub enum ConfigError {
     UnknownFeature {
         /// The feature.
         feature: String,
+    },
+    /// Plans that lack a feature which the routes of a layer name.
+    FeatureInUse {
+        /// The feature.
+        feature: String,
+    },
+    /// Plans without one that a layer puts profiles on.
+    PlanInUse {
+        /// The plan.
+        plan: String,
     },
     /// A route pattern that cannot be parsed, or two that match the same path.
     BadRoute {
@@ -118,6 +142,13 @@ impl fmt::Display for ConfigError {
                  milliseconds, from 1 to {}",
                 i64::MAX
             ),
+            Self::BadMonthStart { feature, limit, day } => write!(
+                f,
+                "limit `{limit}` of feature `{feature}`: months begin on day 1 to 31, not {day}"
+            ),
+            Self::BadBillingDay { day } => {
+                write!(f, "a billing day is one from 1 to 31, not {day}")
+            }
             Self::AmountTooLarge { feature, limit, amount } => {
                 write!(f, "limit `{limit}` of feature `{feature}`: {amount} is above {MAX_UNITS}")
             }
@@ -126,6 +157,13 @@ impl fmt::Display for ConfigError {
             }
             Self::UnknownPlan { plan } => write!(f, "there is no plan `{plan}`"),
             Self::UnknownFeature { feature } => write!(f, "no plan has a feature `{feature}`"),
+            Self::FeatureInUse { feature } => write!(
+                f,
+                "no plan has feature `{feature}` any more, which a route names (0 disables it)"
+            ),
+            Self::PlanInUse { plan } => {
+                write!(f, "there is no plan `{plan}` any more, which a layer puts profiles on")
+            }
             Self::BadRoute { pattern, reason } => write!(f, "route `{pattern}`: {reason}"),
             Self::DuplicateRoute { route } => write!(f, "route `{route}` is there twice"),
             Self::BadNetwork { network } => {

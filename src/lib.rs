@@ -76,6 +76,7 @@
 //! | To | see |
 //! |---|---|
 //! | say what may be spent | [`Plan`], [`Limit`], [`Window`] |
+//! | bound a tenant or everybody together, count requests beside tokens, or try a limit out | [`Scope`], [`Measure`], [`Limit::shadow`] |
 //! | say which request uses what | [`QuotaLayer`], [`Rule`] |
 //! | say who pays | [`Identity`], [`ForwardedIp`], [`Profile`], [`ProfileSource`], [`Unidentified`] |
 //! | let a handler decide what its request costs | [`QuotaHandle`] |
@@ -85,6 +86,7 @@
 //! | show what was used | [`UsageService`], [`Quotas::usage`] |
 //! | spend without HTTP | [`Quotas`], [`Reservation`] |
 //! | change plans, limits or mode at run time | [`Quotas::set_plans`], [`Quotas::set_limits`], [`Mode`] |
+//! | write plans in a file, and read it again at run time | `plans_from_toml`, `Quotas::set_plans_from_toml` |
 //! | keep counts over a restart, or share them | [`store`]: SQLite, PostgreSQL, Redis |
 //! | go on while the store is away | [`OnStoreFailure`], [`store`] |
 //! | keep the books elsewhere | [`store::Store`], `store::RemoteBooks` |
@@ -124,11 +126,13 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `axum` | [`QuotaHandle`] as an extractor, peer addresses from `ConnectInfo`, and route patterns that see the whole path inside `Router::nest` |
+//! | `tz` | calendar windows in a time zone: `Limit::zone`, `Profile::zone` |
+//! | `config` | plans from TOML, with errors that name line and field: `plans_from_toml` |
 //! | `redis` | `store::RedisBooks`: Redis 7 or Valkey, a single server, Sentinel or Cluster |
 //! | `postgres` | `store::PostgresBooks` |
 //! | `sqlite` | `store::SqliteBooks` |
 //! | `remote` | `store::Remote` and `store::RemoteBooks`, for books in a database of your own; the three above include it |
-//! | `tracing` | a warning where a request passes uncounted because the store failed |
+//! | `tracing` | a warning where a request passes uncounted because the store failed, and an event where a shadow limit would have denied one |
 //! | `test-util` | `ManualClock`, and the suite that every store has to pass: `contract` |
 #![cfg_attr(
     not(test),
@@ -154,7 +158,10 @@ mod engine;
 mod error;
 mod limits;
 mod middleware;
+mod needs;
 mod operators;
+#[cfg(feature = "config")]
+mod plan_file;
 mod quotas;
 mod reservation;
 mod standing;
@@ -179,6 +186,8 @@ pub use middleware::{
     QuotaLayer, QuotaLayerBuilder, RequestHead, Reset, ResponseBody, ResponseFuture, Rule,
     Unidentified, UsageService, WouldDeny, denial_response,
 };
+#[cfg(feature = "config")]
+pub use plan_file::{PlanFileError, plans_from_toml};
 pub use quotas::Quotas;
 pub use reservation::{Decision, Reservation};
 pub use standing::{Standing, Status, Usage};

@@ -2,9 +2,11 @@
 
 use crate::engine::Mode;
 use crate::error::{ConfigError, Error};
-use crate::limits::{Limit, Plan, Profile, Scope};
+use crate::limits::{Limit, Measure, Plan, Profile, Scope};
+#[cfg(feature = "config")]
+use crate::plan_file::{PlanFileError, plans_from_toml};
 use crate::quotas::Quotas;
-use crate::store::{Answer, Change};
+use crate::store::{Answer, Change, Counter};
 
 /// What operators do while requests are in flight.
 impl Quotas {
@@ -29,15 +31,53 @@ impl Quotas {
     /// Replaces all plans, at once and for all clones. What was used stays used: a count belongs
     /// to a feature, a limit's name and the kind of its window, not to a plan or an amount.
     ///
+    /// A request finds either the old plans or the new ones, never some of each; what is in flight
+    /// is settled as it was granted.
+    ///
     /// # Errors
     ///
-    /// As for [`QuotasBuilder::build`](crate::QuotasBuilder::build); then the old plans stay.
+    /// As for [`QuotasBuilder::build`](crate::QuotasBuilder::build). Also if they lack a feature that
+    /// a route of a [layer](crate::QuotaLayer) names, or a plan that a layer puts profiles on: to
+    /// switch a feature off, give it a limit of 0. Then the old plans stay.
+    ///
+    /// What a closure or a [`ProfileSource`](crate::ProfileSource) will name cannot be known here: if
+    /// the plans lack that, it is an error of the requests which it is named for.
     pub fn set_plans(&self, plans: impl IntoIterator<Item = Plan>) -> Result<(), ConfigError> {
         let new = plans.into_iter().collect();
         self.engine().edit_plans(|plans| {
             *plans = new;
             Ok(())
         })
+    }
+
+    /// Replaces all plans by those in a [text](plans_from_toml), as [`set_plans`](Self::set_plans)
+    /// does. To reload a file, read it again when somebody says so, here with a signal:
+    ///
+    /// ```no_run
+    /// # #[cfg(unix)]
+    /// # async fn reload(quotas: tower_quota::Quotas) -> std::io::Result<()> {
+    /// use tokio::signal::unix::{SignalKind, signal};
+    /// use tower_quota::BoxError;
+    ///
+    /// let mut hangups = signal(SignalKind::hangup())?;
+    /// while hangups.recv().await.is_some() {
+    ///     let text = tokio::fs::read_to_string("plans.toml").await.map_err(BoxError::from);
+    ///     let set = text.and_then(|text| Ok(quotas.set_plans_from_toml(&text)?));
+    ///     if let Err(error) = set {
+    ///         eprintln!("plans.toml: {error}; the old plans stay");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`plans_from_toml`] and for [`set_plans`](Self::set_plans); then the old plans stay.
+    #[cfg(feature = "config")]
+    pub fn set_plans_from_toml(&self, text: &str) -> Result<(), PlanFileError> {
+        self.set_plans(plans_from_toml(text)?)?;
+        Ok(())
     }
 
     /// Replaces the limits of some features of a plan, all or none of them, at once and for all
@@ -108,6 +148,36 @@ impl Quotas {
     /// As for [`reserve`](Self::reserve).
     pub fn reset(&self, profile: &Profile, feature: &str) -> Answer<Result<(), Error>> {
         self.change(profile, feature, is_own, Change::Reset)
+    }
+
+    /// Changes what is used of the limits that `concerned` picks, where anything is.
+    pub(crate) fn change(
+        &self,
+        profile: &Profile,
+        feature: &str,
+        concerned: fn(Scope) -> bool,
+        change: Change,
+    ) -> Answer<Result<(), Error>> {
+        let now = self.engine().now();
+        let allowance = match self.engine().allowance(profile, feature) {
+            Ok(allowance) => allowance,
+            Err(error) => return Answer::Ready(Err(error)),
+        };
+        let counters = match Counter::all(profile, &allowance, now) {
+            Ok(counters) => counters,
+            Err(error) => return Answer::Ready(Err(error)),
+        };
+        let mut answer = Answer::Ready(Ok(()));
+        // A store makes the same change of all counters that it is given.
+        for measure in [Measure::Units, Measure::Requests] {
+            let mut counters = counters.clone();
+            counters.retain(|it| it.limit.measure() == measure && concerned(it.limit.scope()));
+            if !counters.is_empty() {
+                let changed = self.engine().store.change(&counters, change.counted(measure), now);
+                answer = answer.and(changed);
+            }
+        }
+        answer.map(|changed| Ok(changed?))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::count::Counts;
 use crate::decision::{Check, Denial};
 use crate::engine::{Engine, Mode};
 use crate::error::{Error, StoreError};
-use crate::limits::{Allowance, Measure, Profile, Scope};
+use crate::limits::{Allowance, Profile};
 use crate::reservation::{Decision, Reservation};
 use crate::standing::{Standing, Usage};
 use crate::store::{Answer, Change, Charge, Counter, HoldId, Reserve, Verdict};
@@ -144,7 +144,7 @@ impl Quotas {
         // What could never fit is counted as the most that can be.
         let denies = mode == Mode::Enforce && !allowance.is_shadow();
         let units = if denies { units } else { units.min(MAX_UNITS) };
-        let mut charges: SmallVec<[Charge<'_>; 2]> = SmallVec::new();
+        let mut charges: SmallVec<[Charge<'_>; 4]> = SmallVec::new();
         for keyed in allowance.limits() {
             let enforced = mode == Mode::Enforce && !keyed.limit.is_shadow();
             let ceiling = enforced.then_some(keyed.limit.amount());
@@ -278,35 +278,5 @@ impl Quotas {
             Err(error) => return Answer::Ready(Err(error)),
         };
         answer.map(move |counts| Ok(Standing::new(allowance, counts?.into(), now)))
-    }
-
-    /// Changes what is used of the limits that `concerned` picks, where anything is.
-    pub(crate) fn change(
-        &self,
-        profile: &Profile,
-        feature: &str,
-        concerned: fn(Scope) -> bool,
-        change: Change,
-    ) -> Answer<Result<(), Error>> {
-        let now = self.0.now();
-        let allowance = match self.0.allowance(profile, feature) {
-            Ok(allowance) => allowance,
-            Err(error) => return Answer::Ready(Err(error)),
-        };
-        let counters = match Counter::all(profile, &allowance, now) {
-            Ok(counters) => counters,
-            Err(error) => return Answer::Ready(Err(error)),
-        };
-        let mut answer = Answer::Ready(Ok(()));
-        // A store makes the same change of all counters that it is given.
-        for measure in [Measure::Units, Measure::Requests] {
-            let mut counters = counters.clone();
-            counters.retain(|it| it.limit.measure() == measure && concerned(it.limit.scope()));
-            if !counters.is_empty() {
-                let changed = self.0.store.change(&counters, change.counted(measure), now);
-                answer = answer.and(changed);
-            }
-        }
-        answer.map(|changed| Ok(changed?))
     }
 }

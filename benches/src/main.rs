@@ -83,6 +83,8 @@ fn in_memory(scale: &Scale, report: &mut report::Report) {
     measure::unmetered(scale, report);
     measure::denial(scale);
     measure::library(scale, report);
+    measure::limits(scale, report);
+    measure::zones(scale, report);
     measure::threads(scale, report);
     measure::memory(scale, report);
     measure::allocations(report);

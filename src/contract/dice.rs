@@ -26,6 +26,7 @@ impl Dice {
         self.below(chances) == 0
     }
 
+    #[cfg(feature = "remote")]
     pub(crate) fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         let length = u64::try_from(of.len()).unwrap_or(u64::MAX);
         let place = usize::try_from(self.number().checked_rem(length)?).ok()?;
@@ -33,6 +34,7 @@ impl Dice {
     }
 
     /// Some of these, at least one if there is one, in any order.
+    #[cfg(feature = "remote")]
     pub(crate) fn some<T: Clone>(&mut self, of: &[T]) -> Vec<T> {
         let mut rest = of.to_vec();
         let mut some = Vec::new();

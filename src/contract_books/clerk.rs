@@ -106,7 +106,8 @@ impl<B: RemoteBooks> Clerk<B> {
     }
 
     pub(super) fn counter_in(&self, scope: impl AsRef<[u8]>, window: Span) -> RemoteCounter {
-        RemoteCounter { scope: ProfileId::new(scope), limit: self.limit.clone(), window }
+        let (scope, limit) = (ProfileId::new(scope), self.limit.clone());
+        RemoteCounter { scope, tenant: None, limit, window }
     }
 
     pub(super) fn request(&self, charges: Arc<[RemoteCharge]>, units: u64) -> RemoteReserve {

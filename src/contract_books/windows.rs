@@ -72,7 +72,7 @@ pub async fn keys_of_counters_do_not_collide<S: Subject<Books: RemoteBooks>>(sub
                 let start = start.saturating_add(MILLI * after);
                 let window = Span { start, end: start.saturating_add(Duration::from_secs(3_600)) };
                 let (scope, limit) = (ProfileId::new(scope), limit.clone());
-                counters.push(RemoteCounter { scope, limit, window });
+                counters.push(RemoteCounter { scope, tenant: None, limit, window });
             }
         }
     }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use foldhash::quality::FixedState;
 
+use super::calendar::is_month_start;
 use super::limit::Limit;
 use super::measure::Measure;
 use super::rolling::Rolling;
@@ -164,19 +165,14 @@ impl Allowance {
         self.limits.iter().all(|keyed| keyed.limit.is_shadow())
     }
 
-    /// The limits as `describe` puts them. It is asked once, unless some windows are longer than
-    /// others.
+    /// The limits as `describe` puts them, which is asked once: where all windows are of their
+    /// [usual](Window::is_usual) length.
     pub(crate) fn description(&self, describe: impl FnOnce() -> Bytes) -> Bytes {
-        let mut limits = self.limits.iter();
-        if limits.all(|keyed| keyed.limit.window().has_constant_length()) {
-            self.description.get_or_init(describe).clone()
-        } else {
-            describe()
-        }
+        self.description.get_or_init(describe).clone()
     }
 }
 
-fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigError> {
+pub(crate) fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigError> {
     check_name("limit", limit.name())?;
     if let Some(unit) = limit.unit_name() {
         check_name("unit", unit)?;
@@ -185,6 +181,13 @@ fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigError> {
         return Err(ConfigError::BadWindow {
             feature: feature.to_owned(),
             limit: limit.name().to_owned(),
+        });
+    }
+    if let Some(day) = limit.calendar().month_start.filter(|day| !is_month_start(*day)) {
+        return Err(ConfigError::BadMonthStart {
+            feature: feature.to_owned(),
+            limit: limit.name().to_owned(),
+            day,
         });
     }
     if limit.amount() > MAX_UNITS {
@@ -197,7 +200,7 @@ fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigError> {
     Ok(())
 }
 
-pub(super) fn check_name(what: &'static str, name: &str) -> Result<(), ConfigError> {
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), ConfigError> {
     if is_name(name) {
         return Ok(());
     }
@@ -206,7 +209,7 @@ pub(super) fn check_name(what: &'static str, name: &str) -> Result<(), ConfigErr
 }
 
 /// Names that differ in case alone are refused: somebody would mix them up.
-pub(super) fn check_unique<'a>(
+pub(crate) fn check_unique<'a>(
     what: &'static str,
     name: &str,
     mut before: impl Iterator<Item = &'a str>,

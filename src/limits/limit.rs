@@ -1,10 +1,15 @@
 //! An amount of units per window, within a scope.
 
+use chrono::Weekday;
 use compact_str::CompactString;
 
+use super::calendar::Calendar;
 use super::measure::Measure;
 use super::scope::Scope;
-use super::window::Window;
+use super::window::{Span, Window};
+#[cfg(feature = "tz")]
+use super::zone::Zone;
+use crate::clock::Timestamp;
 
 /// An amount of units per [`Window`].
 ///
@@ -21,6 +26,7 @@ pub struct Limit {
     name: CompactString,
     amount: u64,
     window: Window,
+    calendar: Calendar,
     scope: Scope,
     measure: Measure,
     unit: Option<CompactString>,
@@ -36,7 +42,8 @@ impl Limit {
             _ => Measure::Units,
         };
         let (name, scope) = (window.kind(), Scope::Profile);
-        Self { name, amount, window, scope, measure, unit: None, shadow: false }
+        let calendar = Calendar::default();
+        Self { name, amount, window, calendar, scope, measure, unit: None, shadow: false }
     }
 
     /// Makes it a limit of everybody in this scope together.
@@ -92,6 +99,41 @@ impl Limit {
         self
     }
 
+    /// Has the calendar windows of this limit in `zone`, whoever pays. Without it they are in the
+    /// [profile's zone](crate::Profile::zone), or else in UTC.
+    ///
+    /// Seconds and minutes are the same in all zones; fixed windows and lifetimes have none.
+    ///
+    /// ```
+    /// use tower_quota::{Limit, Window};
+    ///
+    /// let daily = Limit::new(20, Window::Day).zone(chrono_tz::Europe::Berlin);
+    /// ```
+    #[cfg(feature = "tz")]
+    #[must_use]
+    pub fn zone(mut self, zone: chrono_tz::Tz) -> Self {
+        self.calendar.zone = Some(Zone(zone));
+        self
+    }
+
+    /// Has weeks begin on `day` instead of Monday.
+    #[must_use]
+    pub fn week_start(mut self, day: Weekday) -> Self {
+        self.calendar.week_start = Some(day);
+        self
+    }
+
+    /// Has months begin on this day, from 1 to 31, and years on this day of January. In months that
+    /// are too short it is the last one. Without it they begin on the
+    /// [profile's billing day](crate::Profile::billing_day), or else on the 1st.
+    ///
+    /// Another day is an error when the engine is built.
+    #[must_use]
+    pub fn month_start(mut self, day: u8) -> Self {
+        self.calendar.month_start = Some(day);
+        self
+    }
+
     /// The limit's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -132,5 +174,15 @@ impl Limit {
     #[must_use]
     pub fn unit_name(&self) -> Option<&str> {
         self.unit.as_deref()
+    }
+
+    pub(super) fn calendar(&self) -> Calendar {
+        self.calendar
+    }
+
+    /// The window that holds `at`, where `profile` says what the limit's own calendar does not.
+    #[inline]
+    pub(super) fn around(&self, profile: Calendar, at: Timestamp) -> Span {
+        self.calendar.or(profile).around(self.window, at)
     }
 }

@@ -7,10 +7,15 @@ use std::sync::{Arc, LazyLock};
 use compact_str::CompactString;
 use smallvec::SmallVec;
 
-use super::allowance::Allowance;
+use super::allowance::{Allowance, KeyedLimit};
+use super::calendar::{Calendar, is_month_start};
 use super::limit::Limit;
 use super::scope::Scope;
+use super::window::Span;
+#[cfg(feature = "tz")]
+use super::zone::Zone;
 use crate::bounds::MAX_ID_BYTES;
+use crate::clock::Timestamp;
 use crate::error::{ConfigError, Error};
 
 /// The id of a profile or a tenant: any 1 to [`MAX_ID_BYTES`] bytes. Up to 24 of them need no allocation.
@@ -80,6 +85,7 @@ pub struct Profile {
     id: ProfileId,
     plan: CompactString,
     unlimited: bool,
+    calendar: Calendar,
     tenant: Option<ProfileId>,
     /// What replaces the plan's allowances. Shared, so that a cached profile is cheap to clone.
     own: Option<Arc<Vec<Arc<Allowance>>>>,
@@ -93,7 +99,8 @@ impl Profile {
     }
 
     pub(crate) fn of(id: ProfileId, plan: CompactString) -> Self {
-        Self { id, plan, unlimited: false, tenant: None, own: None }
+        let calendar = Calendar::default();
+        Self { id, plan, unlimited: false, calendar, tenant: None, own: None }
     }
 
     /// Whether this profile is never denied, and nothing of what it does is counted.
@@ -109,6 +116,45 @@ impl Profile {
     pub fn tenant(mut self, id: impl AsRef<[u8]>) -> Self {
         self.tenant = Some(ProfileId::new(id));
         self
+    }
+
+    /// Has this profile's calendar windows in `zone`, but for those of limits that
+    /// [name their own](Limit::zone).
+    ///
+    /// Limits of a tenant or of everyone are in UTC unless they name a zone: who shares a count shares
+    /// its windows.
+    ///
+    /// A profile whose zone changes is counted by the windows of the new one at once: the day that it
+    /// is there starts another count, unless it began at the same instant. So let nobody change it at
+    /// will.
+    ///
+    /// ```
+    /// use tower_quota::Profile;
+    ///
+    /// let guest = Profile::new("7", "free").zone(chrono_tz::Asia::Kolkata);
+    /// ```
+    #[cfg(feature = "tz")]
+    #[must_use]
+    pub fn zone(mut self, zone: chrono_tz::Tz) -> Self {
+        self.calendar.zone = Some(Zone(zone));
+        self
+    }
+
+    /// Has this profile's months begin on a day of its own, from 1 to 31, and its years on that day
+    /// of January, but for those of limits that [name theirs](Limit::month_start). In months that are
+    /// too short it is the last one: somebody who is billed on the 31st is billed on 28 February.
+    ///
+    /// Changing it starts other counts, as a change of the zone does.
+    ///
+    /// # Errors
+    ///
+    /// There is no such day.
+    pub fn billing_day(mut self, day: u8) -> Result<Self, ConfigError> {
+        if !is_month_start(day) {
+            return Err(ConfigError::BadBillingDay { day });
+        }
+        self.calendar.month_start = Some(day);
+        Ok(self)
     }
 
     /// Gives this profile limits of its own for `feature`, instead of its plan's. A feature that no
@@ -157,6 +203,17 @@ impl Profile {
     #[must_use]
     pub fn is_unlimited(&self) -> bool {
         self.unlimited
+    }
+
+    /// The window of a limit that holds `at`. Profiles that share a count share its window, so their
+    /// own calendars say nothing there.
+    #[inline]
+    pub(crate) fn window(&self, keyed: &KeyedLimit, at: Timestamp) -> Span {
+        let own = match keyed.limit.scoped() {
+            Scope::Profile => self.calendar,
+            Scope::Tenant | Scope::Everyone => Calendar::default(),
+        };
+        keyed.limit.around(own, at)
     }
 
     pub(super) fn own_features(&self) -> impl Iterator<Item = &str> {

@@ -2,21 +2,27 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
 use compact_str::{CompactString, format_compact};
 
 use super::rolling::Rolling;
+use super::zone::midnight;
 use crate::clock::Timestamp;
 
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
-const HOUR: i64 = 60 * MINUTE;
-const DAY: i64 = 24 * HOUR;
+pub(super) const HOUR: i64 = 60 * MINUTE;
+pub(super) const DAY: i64 = 24 * HOUR;
 const WEEK: i64 = 7 * DAY;
 /// The epoch was a Thursday: three days after a Monday.
 const EPOCH_AFTER_MONDAY: i64 = 3 * DAY;
 
-/// When the count of a [`Limit`](crate::Limit) starts over. Calendar windows are in UTC.
+/// When the count of a [`Limit`](crate::Limit) starts over.
+///
+/// Hours, days, weeks, months and years are those of the limit's calendar, or else of the profile's,
+/// or else of UTC. A day begins at the first instant of its date. Where clocks are set it has 23 or 25
+/// hours, or is skipped altogether; an hour of the day before that comes again after midnight belongs
+/// to the day that has begun. An hour is cut short where clocks are set by a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Window {
@@ -28,11 +34,13 @@ pub enum Window {
     Hour,
     /// Each day, at midnight.
     Day,
-    /// Each ISO 8601 week, at midnight before Monday.
+    /// Each week, at midnight before Monday, or before another
+    /// [weekday](crate::Limit::week_start).
     Week,
-    /// Each month, at midnight before the 1st.
+    /// Each month, at midnight before the 1st, or before another
+    /// [day](crate::Limit::month_start).
     Month,
-    /// Each year, at midnight before 1 January.
+    /// Each year: twelve such months, from the one that begins in January.
     Year,
     /// Spans of this length, laid end to end from the Unix epoch: a whole number of milliseconds,
     /// at least 1.
@@ -60,7 +68,7 @@ impl Span {
     const LIFETIME: Self = Self { start: Timestamp::MIN, end: Timestamp::MAX };
 
     /// The span `[floor(at), floor(at) + length)` of a grid through `origin`, in milliseconds.
-    fn on_grid(at: Timestamp, length: i64, origin: i64) -> Self {
+    pub(super) fn on_grid(at: Timestamp, length: i64, origin: i64) -> Self {
         let since_start =
             at.as_millis().saturating_sub(origin).checked_rem_euclid(length).unwrap_or(0);
         let start = at.as_millis().saturating_sub(since_start);
@@ -72,12 +80,15 @@ impl Span {
 
     /// The `months` months from `first` on; a date beyond chrono's calendar reads as forever.
     fn of_months(first: Option<NaiveDate>, months: u32) -> Self {
-        let midnight = |date: NaiveDate| Timestamp::from(date.and_time(NaiveTime::MIN).and_utc());
         let end = first.and_then(|first| first.checked_add_months(Months::new(months)));
         Self {
             start: first.map_or(Timestamp::MIN, midnight),
             end: end.map_or(Timestamp::MAX, midnight),
         }
+    }
+
+    fn millis(self) -> i64 {
+        self.end.as_millis().saturating_sub(self.start.as_millis())
     }
 
     /// When the count starts over; none for a lifetime.
@@ -94,7 +105,7 @@ impl Span {
 }
 
 impl Window {
-    /// The window that holds `at`.
+    /// The window that holds `at`, in UTC, where weeks begin on Mondays and months on the 1st.
     #[must_use]
     pub fn around(self, at: Timestamp) -> Span {
         match self {
@@ -144,9 +155,27 @@ impl Window {
         }
     }
 
-    /// Whether all windows of this kind are equally long.
-    pub(crate) fn has_constant_length(self) -> bool {
-        !matches!(self, Self::Month | Self::Year)
+    /// How long most windows of this kind are, in milliseconds; none where there is no such length.
+    fn usual_length(self) -> Option<i64> {
+        match self {
+            Self::Second => Some(SECOND),
+            Self::Minute => Some(MINUTE),
+            Self::Hour => Some(HOUR),
+            Self::Day => Some(DAY),
+            Self::Week => Some(WEEK),
+            Self::Fixed(length) => millis(length),
+            Self::Month | Self::Year | Self::Rolling(_) | Self::Lifetime | Self::Concurrent => None,
+        }
+    }
+
+    /// Whether `span` is as long as most windows of this kind are.
+    pub(crate) fn is_usual(self, span: Span) -> bool {
+        match self {
+            // Told as long as it is, whatever of it is left.
+            Self::Rolling(_) => true,
+            Self::Lifetime | Self::Concurrent => span == Span::LIFETIME,
+            _ => self.usual_length() == Some(span.millis()),
+        }
     }
 
     /// The kind of window, as a name: limits of another kind have another count.

@@ -15,12 +15,14 @@ use super::identity::Identity;
 use super::layer::QuotaLayer;
 use super::outcome::Outcome;
 use super::profiles::Profiles;
-use super::route::{RouteList, Routes, Rule};
+use super::route::{RouteList, Routes};
+use super::rule::Rule;
 use super::rules::{MakeProfile, OnStoreFailure, Payer, Rules, Unidentified};
 use super::settling::Policy;
 use crate::decision::{Denial, Settlement};
 use crate::error::ConfigError;
 use crate::limits::Profile;
+use crate::needs::Needs;
 use crate::quotas::Quotas;
 use crate::striped::Striped;
 
@@ -200,22 +202,16 @@ impl QuotaLayerBuilder {
     /// is metered or who pays. The error names the culprit.
     pub fn build(self) -> Result<QuotaLayer, ConfigError> {
         static LAYERS: AtomicU64 = AtomicU64::new(0);
-        for feature in self.routes.features() {
-            self.quotas.engine().check_feature(feature)?;
-        }
+        let needs = self.quotas.engine().need(self.needs())?;
         let payer = match (self.payer, self.identity) {
             (Some(PayerKind::Made(make)), _) => Payer::Made(make),
-            (Some(PayerKind::OnPlan(plan)), Some(identity)) => {
-                self.quotas.engine().check_plan(&plan)?;
-                Payer::OnPlan(identity, plan)
-            }
+            (Some(PayerKind::OnPlan(plan)), Some(identity)) => Payer::OnPlan(identity, plan),
             (Some(PayerKind::Loaded(profiles)), Some(identity)) => {
                 Payer::Loaded(identity, profiles)
             }
             (_, None) | (None, _) => return Err(ConfigError::NoPayer),
         };
         if let Unidentified::Profile(profile) = &self.unidentified {
-            self.quotas.engine().check_plan(profile.plan())?;
             if profile.id().check().is_err() {
                 return Err(ConfigError::BadId { length: profile.id().as_bytes().len() });
             }
@@ -223,6 +219,7 @@ impl QuotaLayerBuilder {
         Ok(QuotaLayer::new(Rules {
             layer: LAYERS.fetch_add(1, Ordering::Relaxed),
             quotas: self.quotas,
+            _needs: needs,
             routes: Routes::new(self.routes)?,
             payer,
             unidentified: self.unidentified,
@@ -231,6 +228,18 @@ impl QuotaLayerBuilder {
             denial: self.denial,
             headers: self.headers,
         }))
+    }
+
+    fn needs(&self) -> Needs {
+        let mut needs = Needs::default();
+        needs.features.extend(self.routes.features().map(CompactString::new));
+        if let Some(PayerKind::OnPlan(plan)) = &self.payer {
+            needs.plans.push(plan.clone());
+        }
+        if let Unidentified::Profile(profile) = &self.unidentified {
+            needs.plans.push(CompactString::new(profile.plan()));
+        }
+        needs
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
+use super::handle_error::HandleError;
 use crate::count::Spent;
 use crate::decision::Check;
 use crate::error::Error;
@@ -79,24 +80,6 @@ impl State {
             _ => Err(HandleError::NothingToExtend),
         }
     }
-}
-
-/// Why a handler's word was not taken.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum HandleError {
-    /// The request is settled: its body has ended, or nobody waits for it any more.
-    Settled,
-    /// The layer reserves by itself: the route's rule is not
-    /// [`reserve_in_handler`](crate::Rule::reserve_in_handler).
-    ReservedByLayer,
-    /// The handler has reserved already.
-    AlreadyReserved,
-    /// There is nothing to hold more beside: the layer has reserved nothing, or its rule is not
-    /// [`hold_more_in_handler`](crate::Rule::hold_more_in_handler).
-    NothingToExtend,
-    /// The engine could not decide.
-    Engine(Error),
 }
 
 impl QuotaHandle {
@@ -298,55 +281,5 @@ impl fmt::Debug for QuotaHandle {
             .field("decision", &state.decision)
             .field("settled", &state.settled)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for HandleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Settled => f.write_str("the request is settled already"),
-            Self::ReservedByLayer => f.write_str("the layer reserves for this route by itself"),
-            Self::AlreadyReserved => f.write_str("the handler has reserved already"),
-            Self::NothingToExtend => f.write_str("there is nothing that could be held more of"),
-            Self::Engine(error) => fmt::Display::fmt(error, f),
-        }
-    }
-}
-
-impl std::error::Error for HandleError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Engine(error) => error.source(),
-            _ => None,
-        }
-    }
-}
-
-/// Answers 500 on a route that the layer does not meter.
-#[cfg(feature = "axum")]
-impl<S: Sync> axum::extract::FromRequestParts<S> for QuotaHandle {
-    type Rejection = (http::StatusCode, &'static str);
-
-    async fn from_request_parts(
-        parts: &mut http::request::Parts,
-        _state: &S,
-    ) -> Result<Self, Self::Rejection> {
-        const UNMETERED: &str =
-            "this request is not metered: no quota layer has put a handle into it";
-        let handle = parts.extensions.get::<Self>().cloned();
-        handle.ok_or((http::StatusCode::INTERNAL_SERVER_ERROR, UNMETERED))
-    }
-}
-
-/// None where the layer does not meter the request: an unidentified one that may pass.
-#[cfg(feature = "axum")]
-impl<S: Sync> axum::extract::OptionalFromRequestParts<S> for QuotaHandle {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(
-        parts: &mut http::request::Parts,
-        _state: &S,
-    ) -> Result<Option<Self>, Self::Rejection> {
-        Ok(parts.extensions.get::<Self>().cloned())
     }
 }

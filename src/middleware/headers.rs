@@ -104,7 +104,12 @@ fn write_draft_11(standing: &Standing, headers: &mut HeaderMap) {
     let Some(state) = state.value() else {
         return;
     };
-    let policy = standing.allowance().description(|| policy_11(standing));
+    let mut limits = standing.enforced();
+    let policy = if limits.all(|(keyed, count)| keyed.limit.window().is_usual(count.window)) {
+        standing.allowance().description(|| policy_11(standing))
+    } else {
+        policy_11(standing)
+    };
     if let Ok(policy) = HeaderValue::from_maybe_shared(policy) {
         add(headers, RATE_LIMIT_POLICY, policy);
     }

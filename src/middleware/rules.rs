@@ -15,13 +15,15 @@ use super::headers::Headers;
 use super::identity::Identity;
 use super::profiles::{Loaded, Profiles};
 use super::refusal::Refusal;
-use super::route::{Asked, Routes, Rule};
+use super::route::Routes;
+use super::rule::{Asked, Rule};
 use super::settling::{Policy, Settling};
 use super::shadow::WouldDeny;
 use crate::clock::Timestamp;
 use crate::decision::Denial;
 use crate::error::{Error, StoreError};
 use crate::limits::{Profile, ProfileId};
+use crate::needs::Needs;
 use crate::quotas::Quotas;
 use crate::reservation::Decision;
 use crate::store::Answer;
@@ -72,6 +74,8 @@ pub(super) struct Rules {
     /// Tells this layer from others that a request meets.
     pub(super) layer: u64,
     pub(super) quotas: Quotas,
+    /// Kept so that no change of plans takes away what this layer needs.
+    pub(super) _needs: Arc<Needs>,
     pub(super) routes: Routes,
     pub(super) payer: Payer,
     pub(super) unidentified: Unidentified,

@@ -93,7 +93,7 @@ impl<B> Service<Request<B>> for UsageService {
 impl<'a> UsageBody<'a> {
     fn of(usage: &'a Usage) -> Self {
         let limits = |standing: &Standing| {
-            let each = standing.statuses();
+            let each = standing.statuses().filter(|status| !status.is_shadow());
             each.map(|status| (status.limit().to_owned(), LimitBody::of(&status))).collect()
         };
         Self {

@@ -21,6 +21,9 @@ pub const MAX_COUNT: u64 = 9_000_000_000_000_000;
 pub struct RemoteCounter {
     /// Whose count it is.
     pub scope: ProfileId,
+    /// The tenant of the profile whose count it is, if it has one: for books that keep what belongs
+    /// to a tenant together. It does not tell a count from others.
+    pub tenant: Option<ProfileId>,
     /// Of which limit.
     pub limit: Arc<LimitKey>,
     /// In which window. Its start tells it from the same limit's other windows.

@@ -23,7 +23,8 @@ const DEFAULT_CAPACITY: u64 = 100_000;
 ///
 /// It remembers what was *used*, which only grows in a window, and compares it with the amount and
 /// the units of the request at hand: so a limit that is raised applies at once, and a smaller
-/// request gets its own answer. What is merely held is never a reason to deny from memory.
+/// request gets its own answer. What is merely held is never a reason to deny from memory, nor is what
+/// is used in a [rolling window](crate::Window::Rolling), where units come back any time.
 ///
 /// What this process gives back ([`Quotas::credit`](crate::Quotas::credit),
 /// [`Quotas::reset`](crate::Quotas::reset)) is seen at once; what another process gives back, or a
@@ -94,7 +95,8 @@ impl<S: Store> ExhaustedCache<S> {
                 return None;
             }
             let used_alone = Count { held: 0, ..entry.count };
-            exhausted |= !charge.admits(&used_alone, request.units);
+            let rolls = charge.counter.limit.rolling().is_some();
+            exhausted |= !rolls && !charge.admits(&used_alone, request.units);
             counts.push(entry.count);
         }
         exhausted.then_some(counts)

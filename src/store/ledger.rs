@@ -10,9 +10,9 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::hold::HoldId;
-use super::request::{Change, Counter, Reserve};
+use super::request::{Change, Charge, Counter, Reserve};
 use crate::clock::Timestamp;
-use crate::count::{Count, Spent};
+use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
 use crate::limits::{Buckets, LimitKey, ProfileId};
 
@@ -55,16 +55,9 @@ struct HoldEntry {
     slots: SmallVec<[usize; 2]>,
 }
 
-/// What there is of a counter that somebody wants to hold units of.
-#[derive(Clone, Copy)]
-pub(super) struct Found {
-    place: Place,
-    pub(super) count: Count,
-}
-
 /// Where a counter is, or would be.
 #[derive(Clone, Copy)]
-struct Place {
+pub(super) struct Place {
     hash: u64,
     /// None for a counter in which nothing has happened yet.
     slot: Option<usize>,
@@ -83,24 +76,62 @@ impl Ledger {
         }
     }
 
-    /// Looks for a counter.
+    /// Whether the units are held, of counters that are all in these books and of scopes with this
+    /// hash. The counts are pushed to `counts`.
+    pub(super) fn reserve(
+        &mut self,
+        hash: u64,
+        request: &Reserve<'_>,
+        counts: &mut Counts,
+    ) -> Result<bool, StoreError> {
+        let mut places: SmallVec<[Place; 2]> = SmallVec::new();
+        let mut admitted = true;
+        for charge in request.charges {
+            let (place, count) = self.find(hash, &charge.counter, request.now)?;
+            admitted &= charge.admits(&count, request.units);
+            places.push(place);
+            counts.push(count);
+        }
+        let repeated = self.has(request.id);
+        let each = request.charges.iter().zip(&places).zip(counts);
+        if admitted && !repeated {
+            self.hold(request, each.map(|((charge, place), count)| (charge, *place, count)));
+        } else if !repeated {
+            each.for_each(|((charge, place), count)| {
+                self.look_ahead(charge, *place, count, request.units);
+            });
+        }
+        Ok(admitted || repeated)
+    }
+
+    /// Looks for a counter of a scope with this hash.
+    #[inline]
     pub(super) fn find(
         &mut self,
         hash: u64,
         counter: &Counter<'_>,
         now: Timestamp,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<(Place, Count), StoreError> {
         let place = self.place(hash, counter);
         if let Some(entry) = place.slot.and_then(|slot| self.counters.get_mut(slot)) {
             entry.roll(now);
         }
-        Ok(Found { place, count: self.count(place, counter)? })
+        Ok((place, self.count(place, counter)?))
     }
 
-    /// When so many units come back to a counter that was found just now, where its window rolls.
-    pub(super) fn come_back_at(&self, found: &Found, units: u64) -> Option<Timestamp> {
-        let entry = self.counters.get(found.place.slot?)?;
-        Some(entry.buckets.as_ref()?.come_back_at(units.max(1), entry.count.held))
+    /// Tells whoever is denied when the units come back, where a window rolls.
+    pub(super) fn look_ahead(
+        &self,
+        charge: &Charge<'_>,
+        place: Place,
+        count: &mut Count,
+        units: u64,
+    ) {
+        let entry = place.slot.and_then(|slot| self.counters.get(slot));
+        if let Some(buckets) = entry.and_then(|entry| entry.buckets.as_ref()) {
+            let missing = charge.missing(count, units).max(1);
+            count.window.end = buckets.come_back_at(missing, count.held);
+        }
     }
 
     pub(super) fn has(&self, id: HoldId) -> bool {
@@ -108,23 +139,24 @@ impl Ledger {
     }
 
     /// Holds units of counters of these books, each of which was found in them just now, and which is
-    /// not held by `request` already. What is found is brought up to date.
+    /// not held by `request` already. The counts are brought up to date.
+    #[inline]
     pub(super) fn hold<'a>(
         &mut self,
         request: &Reserve<'_>,
-        counters: impl Iterator<Item = (&'a Counter<'a>, &'a mut Found)>,
+        counters: impl Iterator<Item = (&'a Charge<'a>, Place, &'a mut Count)>,
     ) {
         let mut slots = SmallVec::new();
         let mut opened = false;
-        for (counter, found) in counters {
-            opened |= found.place.slot.is_none();
-            let slot = self.slot(counter, found.place, request.now);
+        for (charge, place, count) in counters {
+            opened |= place.slot.is_none();
+            let slot = self.slot(&charge.counter, place, request.now);
             if let Some(entry) = self.counters.get_mut(slot) {
-                let units = counter.limit.measure().held(request.units);
+                let units = charge.counter.limit.measure().held(request.units);
                 entry.holds = entry.holds.saturating_add(1);
                 entry.count.held = entry.count.held.saturating_add(units);
                 entry.look_ahead();
-                found.count = entry.count;
+                *count = entry.count;
             }
             slots.push(slot);
         }
@@ -160,15 +192,15 @@ impl Ledger {
     pub(super) fn change(
         &mut self,
         counter: &Counter<'_>,
-        found: Found,
+        (place, count): (Place, Count),
         change: Change,
         now: Timestamp,
     ) {
-        let used = change.applied_to(found.count.used);
-        if found.place.slot.is_none() && used == 0 {
+        let used = change.applied_to(count.used);
+        if place.slot.is_none() && used == 0 {
             return;
         }
-        let slot = self.slot(counter, found.place, now);
+        let slot = self.slot(counter, place, now);
         if let Some(entry) = self.counters.get_mut(slot) {
             entry.set_used(used, now);
         }

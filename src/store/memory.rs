@@ -11,10 +11,10 @@ use smallvec::SmallVec;
 use super::Store;
 use super::answer::Answer;
 use super::hold::{Hold, HoldId, Settle};
-use super::ledger::{Found, Ledger};
+use super::ledger::{Ledger, Place};
 use super::request::{Change, Counter, Reserve, Verdict};
 use crate::clock::Timestamp;
-use crate::count::{Count, Spent};
+use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
 use crate::limits::ProfileId;
 
@@ -47,50 +47,57 @@ impl MemoryStore {
         Self { stripes: Box::new(std::array::from_fn(stripe)), hasher: hasher.clone() }
     }
 
+    /// Where the counts of a scope are.
+    fn seat(&self, scope: &ProfileId) -> Seat {
+        let hash = self.hasher.hash_one(scope);
+        let [stripe, ..] = hash.to_le_bytes().map(usize::from);
+        Seat { hash, stripe }
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+    fn stripe(&self, seat: Seat) -> &Arc<Stripe> {
+        &self.stripes[seat.stripe]
+    }
+
     /// Locks what keeps the counts of these scopes.
     fn lock<'a>(&self, scopes: impl Iterator<Item = &'a ProfileId>) -> Locked<'_> {
-        let mut stripes: SmallVec<[usize; 2]> = SmallVec::new();
-        let mut charged: SmallVec<[Scope; 2]> = SmallVec::new();
-        let mut last = None;
+        let mut seats: SmallVec<[Seat; 4]> = SmallVec::new();
+        let mut last: Option<(&ProfileId, Seat)> = None;
         for scope in scopes {
-            match charged.last().copied() {
-                Some(same) if last.is_some_and(|last| ptr::eq(last, scope)) => charged.push(same),
-                _ => {
-                    let hash = self.hasher.hash_one(scope);
-                    let [stripe, ..] = hash.to_le_bytes().map(usize::from);
-                    charged.push(Scope { hash, stripe });
-                    stripes.push(stripe);
-                }
-            }
-            last = Some(scope);
+            // Limits of one scope mostly follow each other.
+            let same = last.filter(|(known, _)| ptr::eq(*known, scope));
+            let seat = same.map_or_else(|| self.seat(scope), |(_, seat)| seat);
+            seats.push(seat);
+            last = Some((scope, seat));
         }
+        let mut ordered = seats.clone();
         // Everybody locks them in this order.
-        stripes.sort_unstable();
-        stripes.dedup();
-        let part = |index| {
-            let stripe = self.stripes.get(index)?;
-            Some(Part { index, stripe, ledger: stripe.ledger() })
+        ordered.sort_unstable_by_key(|seat| seat.stripe);
+        ordered.dedup_by_key(|seat| seat.stripe);
+        let part = |seat: Seat| {
+            let stripe = self.stripe(seat);
+            Part { index: seat.stripe, stripe, ledger: stripe.ledger() }
         };
-        Locked { scopes: charged, parts: stripes.into_iter().filter_map(part).collect() }
+        Locked { seats, parts: ordered.into_iter().map(part).collect() }
     }
-}
 
-impl MemoryStore {
     fn reserve_now(&self, request: &Reserve<'_>) -> Result<Verdict, StoreError> {
-        let mut locked = self.lock(request.charges.iter().map(|charge| charge.counter.scope));
-        let counters = request.charges.iter().map(|charge| &charge.counter);
-        let mut found = locked.find(counters, request.now)?;
-        let mut each = request.charges.iter().zip(&found);
-        let admitted = each.all(|(charge, found)| charge.admits(&found.count, request.units));
-        let repeated = locked.has(request.id);
-        if admitted && !repeated {
-            locked.hold(request, &mut found);
-        } else if !repeated {
-            locked.look_ahead(request, &mut found);
-        }
-        let counts = found.iter().map(|found| found.count).collect();
-        Ok(if admitted || repeated {
-            Verdict::Granted(Hold::new(request.id, locked.settle()), counts)
+        let mut scopes = request.charges.iter().map(|charge| charge.counter.scope);
+        let mut counts = Counts::new();
+        let (granted, settle): (_, Arc<dyn Settle>) = match scopes.next() {
+            Some(first) if scopes.all(|scope| ptr::eq(scope, first)) => {
+                let seat = self.seat(first);
+                let stripe = self.stripe(seat);
+                (stripe.ledger().reserve(seat.hash, request, &mut counts)?, stripe.clone())
+            }
+            _ => {
+                let scopes = request.charges.iter().map(|charge| charge.counter.scope);
+                let mut locked = self.lock(scopes);
+                (locked.reserve(request, &mut counts)?, locked.settle())
+            }
+        };
+        Ok(if granted {
+            Verdict::Granted(Hold::new(request.id, settle), counts)
         } else {
             Verdict::Denied(counts)
         })
@@ -149,16 +156,16 @@ impl Settle for Stripes {
 
 /// Where the counts of a scope are.
 #[derive(Clone, Copy)]
-struct Scope {
+struct Seat {
     hash: u64,
     stripe: usize,
 }
 
-/// All that one call works on, locked.
+/// All that a call works on that concerns several scopes, locked.
 struct Locked<'a> {
     /// Of each counter of the call.
-    scopes: SmallVec<[Scope; 2]>,
-    parts: SmallVec<[Part<'a>; 2]>,
+    seats: SmallVec<[Seat; 4]>,
+    parts: SmallVec<[Part<'a>; 4]>,
 }
 
 /// A stripe that is locked.
@@ -173,35 +180,37 @@ impl Locked<'_> {
         &mut self,
         counters: impl Iterator<Item = &'a Counter<'a>>,
         now: Timestamp,
-    ) -> Result<SmallVec<[Found; 2]>, StoreError> {
-        let find = |(scope, counter): (&Scope, _)| {
-            let part = self.parts.iter_mut().find(|part| part.index == scope.stripe)?;
-            Some(part.ledger.find(scope.hash, counter, now))
-        };
-        self.scopes.iter().zip(counters).filter_map(find).collect()
-    }
-
-    fn has(&self, id: HoldId) -> bool {
-        self.parts.iter().any(|part| part.ledger.has(id))
-    }
-
-    fn hold(&mut self, request: &Reserve<'_>, found: &mut [Found]) {
-        for part in &mut self.parts {
-            let all = self.scopes.iter().zip(request.charges).zip(&mut *found);
-            let own = all.filter(|((scope, _), _)| scope.stripe == part.index);
-            part.ledger.hold(request, own.map(|((_, charge), found)| (&charge.counter, found)));
-        }
-    }
-
-    /// Tells those who are denied when their units fit, where a window rolls.
-    fn look_ahead(&self, request: &Reserve<'_>, found: &mut [Found]) {
-        for ((scope, charge), found) in self.scopes.iter().zip(request.charges).zip(found) {
-            let missing = charge.missing(&found.count, request.units);
-            let part = self.parts.iter().find(|part| part.index == scope.stripe);
-            if let Some(at) = part.and_then(|part| part.ledger.come_back_at(found, missing)) {
-                found.count.window.end = at;
+    ) -> Result<SmallVec<[(Place, Count); 4]>, StoreError> {
+        let mut found = SmallVec::new();
+        for (seat, counter) in self.seats.iter().zip(counters) {
+            if let Some(part) = self.parts.iter_mut().find(|part| part.index == seat.stripe) {
+                found.push(part.ledger.find(seat.hash, counter, now)?);
             }
         }
+        Ok(found)
+    }
+
+    /// Whether the units are held. The counts are pushed to `counts`.
+    fn reserve(&mut self, request: &Reserve<'_>, counts: &mut Counts) -> Result<bool, StoreError> {
+        let charges = request.charges;
+        let found = self.find(charges.iter().map(|charge| &charge.counter), request.now)?;
+        counts.extend(found.iter().map(|(_, count)| *count));
+        let mut each = charges.iter().zip(&*counts);
+        let admitted = each.all(|(charge, count)| charge.admits(count, request.units));
+        let repeated = self.parts.iter().any(|part| part.ledger.has(request.id));
+        for part in &mut self.parts {
+            let all = self.seats.iter().zip(charges).zip(&found).zip(&mut *counts);
+            let own = all.filter(|(((seat, _), _), _)| seat.stripe == part.index);
+            let own = own.map(|(((_, charge), (place, _)), count)| (charge, *place, count));
+            if admitted && !repeated {
+                part.ledger.hold(request, own);
+            } else if !repeated {
+                own.for_each(|(charge, place, count)| {
+                    part.ledger.look_ahead(charge, place, count, request.units);
+                });
+            }
+        }
+        Ok(admitted || repeated)
     }
 
     fn change(
@@ -212,8 +221,8 @@ impl Locked<'_> {
     ) -> Result<(), StoreError> {
         let found = self.find(counters.iter(), now)?;
         for part in &mut self.parts {
-            let all = self.scopes.iter().zip(counters).zip(&found);
-            for ((_, counter), found) in all.filter(|((scope, _), _)| scope.stripe == part.index) {
+            let all = self.seats.iter().zip(counters).zip(&found);
+            for ((_, counter), found) in all.filter(|((seat, _), _)| seat.stripe == part.index) {
                 part.ledger.change(counter, *found, change, now);
             }
             part.ledger.sweep(now);
@@ -242,7 +251,7 @@ impl Store for MemoryStore {
     ) -> Answer<Result<Vec<Count>, StoreError>> {
         let mut locked = self.lock(counters.iter().map(|counter| counter.scope));
         let found = locked.find(counters.iter(), now);
-        Answer::Ready(found.map(|found| found.iter().map(|found| found.count).collect()))
+        Answer::Ready(found.map(|found| found.iter().map(|(_, count)| *count).collect()))
     }
 
     fn change(

@@ -249,8 +249,9 @@ impl<B: RemoteBooks> Store for Remote<B> {
 }
 
 fn counter(counter: &Counter<'_>) -> RemoteCounter {
-    let Counter { scope, limit, window } = *counter;
-    RemoteCounter { scope: scope.clone(), limit: limit.clone(), window }
+    let Counter { scope, tenant, limit, window } = *counter;
+    let (scope, tenant) = (scope.clone(), tenant.cloned());
+    RemoteCounter { scope, tenant, limit: limit.clone(), window }
 }
 
 fn all(counters: &[Counter<'_>]) -> Vec<RemoteCounter> {

@@ -6,7 +6,7 @@ use super::hold::{Hold, HoldId};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts};
 use crate::error::Error;
-use crate::limits::{Allowance, KeyedLimit, LimitKey, Measure, Profile, ProfileId, Span};
+use crate::limits::{Allowance, KeyedLimit, LimitKey, Measure, Profile, ProfileId, Scope, Span};
 
 /// One count: whose it is, of which limit, in which window.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,9 @@ pub struct Counter<'a> {
     /// The id of whose count it is: of a profile, a tenant or everyone, as the limit's
     /// [scope](LimitKey::scope) says.
     pub scope: &'a ProfileId,
+    /// The tenant of the profile whose count it is, if it has one: for books that keep what belongs
+    /// to a tenant together. It does not tell a count from others.
+    pub tenant: Option<&'a ProfileId>,
     /// The limit.
     pub limit: &'a Arc<LimitKey>,
     /// The window, around the time of the call.
@@ -30,7 +33,8 @@ impl<'a> Counter<'a> {
         let Some(scope) = profile.scope_id(keyed.limit.scoped()) else {
             return Err(Error::NoTenant(keyed.limit.name().to_owned()));
         };
-        Ok(Self { scope, limit: &keyed.key, window: keyed.limit.window().around(now) })
+        let tenant = profile.tenant_id().filter(|_| keyed.limit.scoped() == Scope::Profile);
+        Ok(Self { scope, tenant, limit: &keyed.key, window: profile.window(keyed, now) })
     }
 
     pub(crate) fn all(

@@ -74,6 +74,19 @@ fn a_denial_is_not_remembered_from_a_clock_that_was_ahead() {
     assert_eq!(books.reserves(), 3);
 }
 
+/// Its units come back in steps of 10 ms, long before a denial is forgotten.
+#[test]
+fn what_comes_back_to_a_rolling_window_is_granted_at_once() {
+    let clock = noon();
+    let rolling = Window::Rolling(Duration::from_millis(600));
+    let quotas = engine(SharedBooks::default(), &clock, [Limit::new(1, rolling)]);
+    let payer = profile("7");
+    spend(&quotas, &payer, 1);
+    let denial = denied(reserve(&quotas, &payer));
+    clock.set(denial.resets_at().unwrap());
+    granted(reserve(&quotas, &payer)).commit();
+}
+
 #[test]
 fn what_is_merely_held_is_no_reason_to_deny_from_memory() {
     let (quotas, _) = cached(&noon(), 1);
@@ -214,8 +227,12 @@ impl Store for LateChange {
         let changed = async move {
             gate.wait_for(|open| *open).await.unwrap();
             let counters = counters.iter();
-            let counters =
-                counters.map(|(scope, limit, window)| Counter { scope, limit, window: *window });
+            let counters = counters.map(|(scope, limit, window)| Counter {
+                scope,
+                tenant: None,
+                limit,
+                window: *window,
+            });
             now(books.change(&counters.collect::<Vec<_>>(), change, moment))
         };
         Answer::Pending(changed.boxed())

@@ -18,6 +18,8 @@ mod modes;
 mod multi_tenant;
 mod never_forgotten;
 mod own_window;
+#[cfg(feature = "config")]
+mod plan_file;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod profiles;
@@ -41,3 +43,5 @@ mod support;
 mod tracing;
 mod usage;
 mod windows;
+#[cfg(feature = "tz")]
+mod zones;

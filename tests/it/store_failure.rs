@@ -135,12 +135,16 @@ async fn where_it_is_allowed_a_bad_id_and_an_unknown_plan_are_refused_all_the_sa
     }
 }
 
-/// A layer knows its features when it is built; plans that are replaced later may lack them.
+/// The engine cannot know what a classifier will name; plans that are replaced later may lack it.
 #[tokio::test]
 async fn a_feature_that_no_plan_has_any_more_is_a_500_and_not_a_pass() {
     let quotas = daily(&noon(), 5);
-    let layer = metered(&quotas).on_store_failure(OnStoreFailure::Allow);
-    let layer = layer.build().unwrap();
+    let layer = QuotaLayer::builder(quotas.clone())
+        .classify(|_| Some(Rule::new("remix")))
+        .profile(|_| Some(payer()))
+        .on_store_failure(OnStoreFailure::Allow)
+        .build()
+        .unwrap();
     let other = Plan::new("free").feature("chat", [Limit::new(1, Window::Day)]);
     quotas.set_plans([other]).unwrap();
     let (refused, calls) = send(&layer, get(), |_| {}).await;

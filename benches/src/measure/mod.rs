@@ -4,17 +4,21 @@ mod added_cost;
 mod allocations;
 mod denial;
 mod library;
+mod limits;
 mod memory;
 mod threads;
 mod unmetered;
+mod zones;
 
 pub(crate) use added_cost::added_cost;
 pub(crate) use allocations::allocations;
 pub(crate) use denial::denial;
 pub(crate) use library::library;
+pub(crate) use limits::limits;
 pub(crate) use memory::memory;
 pub(crate) use threads::threads;
 pub(crate) use unmetered::unmetered;
+pub(crate) use zones::zones;
 
 use crate::race::Length;
 

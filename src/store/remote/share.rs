@@ -61,10 +61,10 @@ impl LocalShare {
     }
 
     fn part<'a>(&self, charge: &'a RemoteCharge) -> Charge<'a> {
-        let RemoteCounter { scope, limit, window } = &charge.counter;
+        let RemoteCounter { scope, tenant, limit, window } = &charge.counter;
         let parts = u64::from(self.parts.get());
         Charge {
-            counter: Counter { scope, limit, window: *window },
+            counter: Counter { scope, tenant: tenant.as_ref(), limit, window: *window },
             ceiling: charge.ceiling.and_then(|amount| amount.checked_div(parts)),
         }
     }

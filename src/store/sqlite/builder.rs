@@ -82,6 +82,10 @@ impl SqliteBooksBuilder {
 
     /// How long to wait for a file that another process has locked; 5 seconds by default. The
     /// connections of a given pool wait as long as they were told.
+    ///
+    /// A [`Remote`](crate::store::Remote) gives up after its own
+    /// [time-out](crate::store::RemoteOptions::timeout), a second unless told otherwise: to wait for the
+    /// file as long as this, tell it as much.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

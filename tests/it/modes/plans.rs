@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use http::{HeaderName, Method};
+use tower::Layer;
 use tower_quota::{
-    ConfigError, Error, Limit, MAX_UNITS, ManualClock, Plan, Profile, Quotas, Window,
+    ConfigError, Error, HeaderIdentity, Limit, MAX_UNITS, ManualClock, Plan, Profile, QuotaLayer,
+    QuotaLayerBuilder, Quotas, Unidentified, Window,
 };
 
 use crate::support::{
-    at, daily, denied, granted, noon, now, profile, remix, reserve, reserve_units, spend, status,
-    used_and_held,
+    at, daily, denied, granted, metered, noon, now, profile, remix, reserve, reserve_units, spend,
+    status, used_and_held,
 };
 
 fn set_amount(quotas: &Quotas, amount: u64) {
@@ -123,6 +126,50 @@ fn bad_plans_and_limits_change_nothing() {
 
     spend(&quotas, &profile("7"), 1);
     denied(reserve(&quotas, &profile("7")));
+}
+
+#[test]
+fn plans_that_lack_what_a_layer_names_change_nothing() {
+    let quotas = daily(&noon(), 1);
+    let plans = quotas.plans();
+    let refused = |plan: &Plan| quotas.set_plans([plan.clone()]).unwrap_err();
+    let day = || [Limit::new(1, Window::Day)];
+    let (no_remix, no_free) =
+        (Plan::new("free").feature("chat", day()), Plan::new("new").feature("remix", day()));
+    let on_routes = |layer: QuotaLayerBuilder| layer.route(Method::GET, "/", "remix");
+    let layers: [QuotaLayer; 3] = [
+        metered(&quotas).build().unwrap(),
+        on_routes(QuotaLayer::builder(quotas.clone()).profile(|_| None)).build().unwrap(),
+        on_routes(metered(&quotas))
+            .unidentified(Unidentified::Profile(profile("7")))
+            .build()
+            .unwrap(),
+    ];
+    for layer in layers {
+        let feature = "remix".to_owned();
+        assert_eq!(refused(&no_remix), ConfigError::FeatureInUse { feature });
+        assert_eq!(quotas.plans(), plans);
+        // Whatever was made of a layer needs it, too.
+        let service = layer.layer(());
+        drop(layer);
+        refused(&no_remix);
+        drop(service);
+    }
+    let identity = HeaderIdentity::new(HeaderName::from_static("x-profile-id"));
+    let on_plan = QuotaLayer::builder(quotas.clone()).feature("remix").identify(identity);
+    let on_plan = on_plan.plan("free").build().unwrap();
+    let strangers = metered(&quotas).unidentified(Unidentified::Profile(profile("7")));
+    let strangers = strangers.build().unwrap();
+    for layer in [on_plan.clone(), strangers.clone()] {
+        let plan = "free".to_owned();
+        assert_eq!(refused(&no_free), ConfigError::PlanInUse { plan });
+        assert_eq!(quotas.plans(), plans);
+        drop(layer);
+    }
+    // What is gone needs nothing.
+    drop((on_plan, strangers));
+    quotas.set_plans([no_free]).unwrap();
+    quotas.set_plans([no_remix]).unwrap();
 }
 
 #[test]

@@ -119,7 +119,8 @@ impl Episode<'_> {
             .map(|index| {
                 let (limit, window) = &self.limits[index as usize];
                 let window = window.around(at);
-                RemoteCounter { scope: self.scope.clone(), limit: limit.clone(), window }
+                let (scope, limit) = (self.scope.clone(), limit.clone());
+                RemoteCounter { scope, tenant: None, limit, window }
             })
             .collect();
         for counter in &counters {

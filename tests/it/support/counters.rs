@@ -17,7 +17,8 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// The counter of `scope`, in the `window` around `now`.
 pub(crate) fn counter(scope: impl AsRef<[u8]>, window: Window, now: Timestamp) -> RemoteCounter {
     let limit = limit_key(window);
-    RemoteCounter { scope: ProfileId::new(scope), limit, window: window.around(now) }
+    let scope = ProfileId::new(scope);
+    RemoteCounter { scope, tenant: None, limit, window: window.around(now) }
 }
 
 /// Asks for `units` of counters, each with the same ceiling.
