@@ -56,7 +56,7 @@ impl App {
             .route(Method::POST, "/api/ai/tips", "tips")
             .route(Method::POST, "/api/ai/timer-name", "timer")
             .route(Method::GET, "/api/ai/discover/{id}/", Rule::new("discover").forward_denials())
-            .profile(move |head| Some(members.profile(Member::of(head.headers)?)))
+            .profile(move |head| Some(members.profile(Member::of(head.headers)?, head.headers)))
             .unidentified(Unidentified::Challenge(challenge))
             .build()
     }

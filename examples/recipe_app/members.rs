@@ -56,9 +56,10 @@ pub(crate) struct Members(Arc<RwLock<HashSet<Member>>>);
 impl Members {
     /// The profile that pays for a member. It is made afresh for each request, so that an operator's
     /// change applies at once.
-    pub(crate) fn profile(&self, member: Member) -> Profile {
+    pub(crate) fn profile(&self, member: Member, headers: &HeaderMap) -> Profile {
         let unlimited = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Profile::new(member.0.to_string(), PLAN).unlimited(unlimited.contains(&member))
+        let profile = Profile::new(member.0.to_string(), PLAN);
+        in_zone(profile.unlimited(unlimited.contains(&member)), headers)
     }
 
     pub(crate) fn set_unlimited(&self, member: Member, unlimited: bool) {
@@ -69,4 +70,20 @@ impl Members {
             members.remove(&member);
         }
     }
+}
+
+/// Has the days of a profile begin at midnight in its `x-profile-zone`, if that is one. It stands in
+/// for a setting: a zone that a client may choose anew for each request gives it another day's quota.
+#[cfg(feature = "tz")]
+fn in_zone(profile: Profile, headers: &HeaderMap) -> Profile {
+    let zone = headers.get("x-profile-zone").and_then(|zone| zone.to_str().ok()?.parse().ok());
+    match zone {
+        Some(zone) => profile.zone(zone),
+        None => profile,
+    }
+}
+
+#[cfg(not(feature = "tz"))]
+fn in_zone(profile: Profile, _headers: &HeaderMap) -> Profile {
+    profile
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
 use chrono::SecondsFormat;
@@ -17,8 +18,9 @@ use crate::problem::Problem;
 pub(crate) async fn show(
     State(app): State<App>,
     member: Member,
+    headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
-    let usage = app.quotas.usage(&app.members.profile(member)).await?;
+    let usage = app.quotas.usage(&app.members.profile(member, &headers)).await?;
     let by_feature = |number: fn(&Status) -> u64| {
         let mut numbers = BTreeMap::new();
         for standing in usage.standings() {

@@ -134,3 +134,18 @@ async fn a_head_is_charged_as_its_get() {
     assert_eq!(head.status, StatusCode::OK);
     assert_eq!(app.books("discover").await, (1, 0));
 }
+
+#[cfg(feature = "tz")]
+#[tokio::test]
+async fn days_begin_at_midnight_in_the_members_zone() {
+    let app = App::start().await;
+    for (zone, hour) in
+        [("Asia/Kolkata", "18:30:00"), ("Etc/GMT+3", "03:00:00"), ("Mars", "00:00:00")]
+    {
+        let request = to(Method::GET, QUOTAS).header("x-profile-id", "7");
+        let request = request.header("x-profile-zone", zone).body(Full::default()).unwrap();
+        let quotas = app.0.send(request).await.json();
+        let resets_at: DateTime<Utc> = quotas["resets_at"].as_str().unwrap().parse().unwrap();
+        assert_eq!(resets_at.time().to_string(), hour, "midnight in {zone}");
+    }
+}
