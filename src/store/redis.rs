@@ -46,10 +46,10 @@ use crate::error::StoreError;
 /// # }
 /// ```
 ///
-/// Each operation is one script, which the server executes as a whole. A counter takes some 140
-/// bytes, and 220 more for the first hold in flight; each further hold takes 50, or 200 where more
-/// than a hundred are in flight at once. Keys expire when nothing in them can matter any more:
-/// nothing has to be swept.
+/// Each operation is one script, which the server executes as a whole. A counter takes some 240
+/// bytes, with a hold in flight or without, and 210 more for the second; each further hold takes 50,
+/// or 220 where more than a hundred are in flight at once. Keys expire when nothing in them can
+/// matter any more: nothing has to be swept.
 ///
 /// Of what has lapsed on one counter, a request purges a thousand holds at most, or as many as it
 /// needs to be granted. Only where a crash has left more than that behind, the `held` that comes
@@ -92,7 +92,7 @@ use crate::error::StoreError;
 /// # Access
 ///
 /// A user of an access control list needs `+evalsha +eval +time +hmget +hset +hdel +zadd +zrem
-/// +zscore +zmscore +zrangebyscore +pexpire` on the keys below the [prefix](RedisBooksBuilder::prefix),
+/// +zscore +zmscore +zrangebyscore +pexpire +pttl` on the keys below the [prefix](RedisBooksBuilder::prefix),
 /// in a database other than 0 `+select` too, on a Cluster `+cluster|slots`, and on a primary that
 /// Sentinels name `+role`; with `+config|get` the warnings are complete, on a Cluster of one node.
 pub struct RedisBooks {

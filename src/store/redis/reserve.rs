@@ -83,22 +83,20 @@ impl RedisBooks {
     ) -> Result<Reply, StoreError> {
         let counters: Vec<_> = charges.iter().map(|charge| &charge.counter).collect();
         let mut call = self.call(&self.scripts.reserve, counters.iter().copied());
-        call.arg(request.not_after.as_millis())
+        call.length(self.lease.length).length(self.lease.keep).length(self.linger());
+        call.id(request.id)
+            .arg(request.not_after.as_millis())
             .length(request.patience)
-            .id(request.id)
-            .arg(request.units)
             .arg(match request.lapse {
                 Lapse::GiveBack => "r",
                 Lapse::Charge => "c",
             })
-            .length(self.lease.length)
-            .length(self.lease.keep)
-            .length(self.linger());
+            .arg(charges.len());
         for charge in charges {
-            call.optional(charge.ceiling).end(&charge.counter);
+            call.end(&charge.counter).arg(request.units).optional(charge.ceiling);
         }
-        let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("reserve"))?;
-        Reply::new("reserve", &answer, &counters)
+        let answers: Vec<Vec<i64>> = call.run(&self.connection).await.map_err(failed("reserve"))?;
+        Reply::new("reserve", answers.first().map_or(&[], Vec::as_slice), &counters)
     }
 }
 
