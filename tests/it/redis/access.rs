@@ -11,7 +11,7 @@ use crate::support::servers::Redis;
 
 /// As the documentation of [`RedisBooks`] has it.
 const COMMANDS: &str = "evalsha eval time hmget hset hdel zadd zrem zscore zmscore zrangebyscore \
-                        pexpire";
+                        pexpire pttl";
 
 const PASSWORD: &str = "correct-horse";
 
