@@ -95,7 +95,7 @@ use crate::error::StoreError;
 ///
 /// # Access
 ///
-/// A user of an access control list needs `+evalsha +eval +time +hmget +hset +hdel +zadd +zrem
+/// A user of an access control list needs `+evalsha +eval +time +hget +hmget +hset +hdel +zadd +zrem
 /// +zscore +zmscore +zrangebyscore +pexpire +pttl` on the keys below the [prefix](RedisBooksBuilder::prefix),
 /// in a database other than 0 `+select` too, on a Cluster `+cluster|slots`, and on a primary that
 /// Sentinels name `+role`; with `+config|get` the warnings are complete, on a Cluster of one node.

@@ -50,8 +50,8 @@ for index = 1, #KEYS / 2 do
   if ends and now >= ends + keep then return { 3, now, index } end
 end
 for index = 1, #KEYS / 2 do
-  local counter = open(index, now, line)
-  local last = tonumber(counter.fields[2] or 0)
+  local counter = open(index, now)
+  local last = tonumber(call('HGET', counter.key, line) or 0)
   if sequence > last then change(counter, ARGV[7 + index]) end
 end
 return { 1, now }

@@ -103,23 +103,22 @@ local function come_back_at(counter, units)
   return 0
 end
 
--- The counter at the pair `index`, with the fields named `...`. Its own time never runs back behind
--- what was purged.
-local function open(index, now, ...)
-  local fields = call('HMGET', KEYS[2 * index - 1], 's', ...)
+-- The counter at the pair `index`. Its own time never runs back behind what was purged. Its table has
+-- room for 16 fields: with more it would be made twice.
+local function open(index, now)
+  local state = call('HGET', KEYS[2 * index - 1], 's')
   local counter = {
     key = KEYS[2 * index - 1],
     holds = KEYS[2 * index],
-    fields = fields,
-    exists = fields[1] ~= false,
+    exists = state ~= false,
     used = 0, held = 0, purged = 0, due = 0, units = 0, deadline = 0, rule = 'r', id = NOBODY,
     now = now,
   }
   if counter.exists then
     counter.used, counter.held, counter.purged, counter.due, counter.units, counter.deadline,
-      counter.rule, counter.id = struct.unpack(STATE, fields[1])
+      counter.rule, counter.id = struct.unpack(STATE, state)
     counter.now = math.max(now, counter.purged)
-    if #fields[1] > STATE_SIZE then roll_on(counter, string.sub(fields[1], STATE_SIZE + 1)) end
+    if #state > STATE_SIZE then roll_on(counter, string.sub(state, STATE_SIZE + 1)) end
   end
   return counter
 end

@@ -31,6 +31,14 @@ local function admits(counter)
   return total <= MAX_COUNT and (not counter.ceiling or counter.used + total <= counter.ceiling)
 end
 
+-- Whether a hold is on record.
+local function is_known(counter, id)
+  if counter.units > 0 and counter.id == id then return true end
+  -- Nothing is on file that is neither held nor purged.
+  if counter.held == counter.units and counter.purged == 0 then return false end
+  return call('HGET', counter.key, id) ~= false
+end
+
 -- How many units have to come back before what is asked fits.
 local function missing(counter)
   local total = counter.used + counter.held + counter.asked
@@ -64,8 +72,8 @@ local function hold(counter, id)
 end
 
 -- The counter of a charge; and whether its window has been over for `keep`.
-local function counter_of(key, id, ends, asked, rule, ceiling)
-  local counter, window_end = open(key, now, id), tonumber(ends)
+local function counter_of(key, ends, asked, rule, ceiling)
+  local counter, window_end = open(key, now), tonumber(ends)
   counter.asked, counter.asked_rule, counter.ceiling = tonumber(asked), rule, tonumber(ceiling)
   if window_end then
     counter.ends = window_end
@@ -80,10 +88,10 @@ local function counter_of(key, id, ends, asked, rule, ceiling)
 end
 
 -- The counters of a request; or the number of one whose window has been over for `keep`.
-local function counters_of(id, count)
+local function counters_of(count)
   local counters, over = {}, nil
   for number = 1, count do
-    local counter, is_over = counter_of(next_key, id, unpack(ARGV, next_, next_ + 3))
+    local counter, is_over = counter_of(next_key, unpack(ARGV, next_, next_ + 3))
     if is_over then over = over or number end
     counters[number] = counter
     next_key, next_ = next_key + 1, next_ + 4
@@ -98,7 +106,7 @@ local function decide(counters, id)
     -- Nobody is denied because of units that have come back.
     while is_due(counter) and not admits(counter) do purge(counter, keep) end
     admitted = admitted and admits(counter)
-    known = known or counter.fields[2] or counter.units > 0 and counter.id == id
+    known = known or is_known(counter, id)
   end
   local granted = admitted or known
   local answer = { granted and 1 or 0, now }
@@ -117,7 +125,7 @@ end
 while ARGV[next_] do
   local id, not_after, patience, count = unpack(ARGV, next_, next_ + 3)
   next_ = next_ + 4
-  local counters, over = counters_of(id, tonumber(count))
+  local counters, over = counters_of(tonumber(count))
   local ahead = not_after - now
   if ahead < 0 or ahead > tonumber(patience) then
     table.insert(answers, { 2, now })

@@ -12,7 +12,7 @@
 -- gives the indices of the settlements that came too early
 
 local now, keep = clock(ARGV[1]), tonumber(ARGV[2])
-local settlements, early = {}, {}
+local ids, due, early = {}, {}, {}
 local next_ = 4
 
 local function take()
@@ -70,29 +70,31 @@ local function settle_filed(counter, ids, found)
 end
 
 for index = 1, tonumber(ARGV[3]) do
-  local settlement = { id = take(), after = tonumber(take()) }
-  settlements[index] = settlement
-  if settlement.after and now <= settlement.after then table.insert(early, index) end
+  ids[index] = take()
+  local after_ = tonumber(take())
+  due[index] = not after_ or now > after_
+  if not due[index] then table.insert(early, index) end
 end
 
 for index = 1, #KEYS / 2 do
   local counter = open(index, now)
-  local filed, found, ended = {}, {}, 0
+  local filed, found, ended = nil, nil, 0
   for _ = 1, tonumber(take()) do
-    local settlement, spent = settlements[tonumber(take())], take()
-    local id, due = settlement.id, not settlement.after or now > settlement.after
+    local item, spent = tonumber(take()), take()
+    local id = ids[item]
     local at_hand = counter.units > 0 and counter.id == id
-    if due and at_hand and #filed == 0 then
+    if due[item] and at_hand and not filed then
       settle(counter, counter.deadline, tonumber(spent), counter.units, counter.rule)
       counter.units, ended = 0, 1
-    elseif due and counter.exists and not found[id] then
+    elseif due[item] and counter.exists and not (found and found[id]) then
       -- In its turn: a correction that comes earlier stops at 0.
       if at_hand then file(counter) end
+      filed, found = filed or {}, found or {}
       found[id] = spent
       table.insert(filed, id)
     end
   end
-  if #filed > 0 then ended = ended + settle_filed(counter, filed, found) end
+  if filed then ended = ended + settle_filed(counter, filed, found) end
   if ended > 0 then write(counter) end
 end
 return early
