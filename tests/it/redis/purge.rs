@@ -129,3 +129,15 @@ async fn what_is_held_after_the_clock_was_set_back_is_alive() {
     books.settle(&[settlement(3, std::slice::from_ref(&day))]).await.unwrap();
     assert_eq!(read(&books, &day).await, (1, 1));
 }
+
+#[tokio::test]
+async fn a_hold_is_known_again_by_the_request_that_purges_it() {
+    let (_server, books, clock) = books().await;
+    let day = counter("ada", Window::Day, now(&clock));
+    let first = request(&clock, 1, &day, 1, Lapse::GiveBack);
+    assert!(matches!(books.reserve(&first).await.unwrap().held, Held::Granted(_)));
+    clock.advance(Duration::from_secs(61));
+    let again = request(&clock, 1, &day, 1, Lapse::GiveBack);
+    assert!(matches!(books.reserve(&again).await.unwrap().held, Held::Granted(_)));
+    assert_eq!(read(&books, &day).await, (0, 0), "what lapsed is not held a second time");
+}
