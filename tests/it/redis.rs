@@ -14,6 +14,7 @@ mod purge;
 mod scripts;
 mod sentinel;
 mod slots;
+mod together;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

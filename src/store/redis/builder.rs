@@ -1,6 +1,7 @@
 //! How to connect to Redis.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::RedisBooks;
@@ -9,6 +10,7 @@ use super::error::failed;
 use super::keys::Keys;
 use super::place::Place;
 use super::script::Scripts;
+use super::session::Session;
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::store::books::Lease;
@@ -77,7 +79,8 @@ impl RedisBooksBuilder {
         let scripts = Scripts::new();
         check_scripts(&scripts, &keys, &connection).await.map_err(failed("connect"))?;
         let warnings = warnings(&connection).await;
-        Ok(RedisBooks { connection, scripts, keys, lease: self.lease, clock: self.clock, warnings })
+        let session = Session { connection, scripts, keys, lease: self.lease, clock: self.clock };
+        Ok(RedisBooks { session: Arc::new(session), line: Arc::default(), warnings })
     }
 }
 

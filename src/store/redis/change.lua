@@ -28,7 +28,7 @@ local function take(counter, wanted)
 end
 
 local function change(counter, window)
-  local step, ends = tonumber(string.match(window, '^w(%d+)$')), tonumber(window)
+  local step, ends = step_of(window), tonumber(window)
   if step and not counter.steps then roll(counter, step) end
   -- What has lapsed and is charged is used already, and must not be added after a reset.
   while is_due(counter) do purge(counter, keep) end
@@ -50,8 +50,8 @@ for index = 1, #KEYS / 2 do
   if ends and now >= ends + keep then return { 3, now, index } end
 end
 for index = 1, #KEYS / 2 do
-  local counter = open(index, now, { line })
-  local last = tonumber(counter.fields[1] or 0)
+  local counter = open(index, now)
+  local last = tonumber(call('HGET', counter.key, line) or 0)
   if sequence > last then change(counter, ARGV[7 + index]) end
 end
 return { 1, now }

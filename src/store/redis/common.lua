@@ -1,58 +1,74 @@
 -- What the scripts share. It is put before each of them.
 --
 -- A counter is two keys with the same hash tag:
---   a hash         u    units used; where the window rolls, a step's length, the number of the newest
---                       step, and what is used in it and in those before it: <step>:<newest>:<used>,...
---                  h    units held: those of all holds whose deadline is after p
---                  p    the deadline up to which lapsed holds have been purged from h
---                  d    no hold has a deadline after p and before d; 0: there is none after p
---                  <id> a hold of 16 bytes: its units, then r (they come back) or c (are charged),
---                       then, where the window rolls, the number of the step in which it was made
+--   a hash         s    its state, see STATE; after it, where the window rolls, a step's length, the
+--                       number of the newest step, and what is used in it and before it:
+--                       <step>:<newest>:<used>,...
+--                  <id> a hold on file, its id 16 bytes: its units, its rule, and then, where the
+--                       window rolls, the number of the step in which it was made
 --                  m:<nonce> the last change that was made by a line of changes
---   a sorted set   member <id>, score its deadline
+--   a sorted set   the holds on file: member <id>, score its deadline
+-- A hold's rule says what becomes of its units when it lapses: r: they come back; c: they are
+-- charged. One hold of a counter may be at hand, which is in the state: most holds that are alone
+-- are to their end. Whoever renews or purges it puts it on file. Where the window rolls, none is.
+--
 -- KEYS come in pairs, the hash and the sorted set of each counter. Instants and lengths of time are
 -- in milliseconds. A lapsed hold stays on record for `keep` after its deadline.
 
 local MAX_COUNT = 9000000000000000
 -- The most holds that are purged at a time, and the most fields that one command is given.
 local BATCH = 1000
+-- A state is packed, for it is read and written by every call: as one field, without numbers to
+-- parse, and no longer than what a small hash may have in it.
+--   used, held  units. Held are those of all holds whose deadline is after purged
+--   purged      the deadline up to which lapsed holds have been purged from held
+--   due         where something is held: no hold has a deadline after purged and before due
+--   the hold at hand: its units, 0 if there is none; its deadline, which is after purged; its rule;
+--               and its id
+local STATE = '>I7I7I7I7I7I7c1c16'
+local STATE_SIZE = struct.size(STATE)
+local NOBODY = string.rep('-', 16)
 
 -- A unit counts in the step in which it was reserved and in 60 more.
 local STEPS = 61
 
+local call = redis.call
+
 -- The instant that was told, else the server's.
 local function clock(told)
   if told ~= '' then return tonumber(told) end
-  local time = redis.call('TIME')
+  local time = call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Lets a window roll that is cut into steps of this length: what is used becomes a table, and what
--- does not count any more is let go.
-local function roll(counter, step, text)
-  local newest = math.floor(counter.now / step)
-  local steps = { step = step, newest = newest, used = {} }
-  local sum = 0
-  if text then
-    local then_, list = string.match(text, ':(-?%d+):(.*)')
-    steps.newest = math.max(newest, tonumber(then_))
-    local age = steps.newest - then_ + 1
-    for used in string.gmatch(list, '%d+') do
-      if age <= STEPS then
-        steps.used[age] = tonumber(used)
-        sum = sum + steps.used[age]
-      end
-      age = age + 1
-    end
-  end
-  counter.steps, counter.used = steps, sum
+-- Lets a window roll that is cut into steps of this length.
+local function roll(counter, step)
+  counter.steps = { step = step, newest = math.floor(counter.now / step), used = {} }
 end
 
--- What is used, as it is kept.
-local function kept(counter)
+-- The same as it was kept, without what does not count any more.
+local function roll_on(counter, text)
+  local step, newest, list = string.match(text, '^(%d+):(-?%d+):(.*)$')
+  roll(counter, tonumber(step))
   local steps = counter.steps
-  if not steps then return counter.used end
-  local list, last = {}, 0
+  steps.newest = math.max(steps.newest, tonumber(newest))
+  local age, sum = steps.newest - newest + 1, 0
+  for used in string.gmatch(list, '%d+') do
+    if age > STEPS then break end
+    steps.used[age] = tonumber(used)
+    sum, age = sum + steps.used[age], age + 1
+  end
+  counter.used = sum
+end
+
+-- The length of the steps of a window that rolls, by what stands for its end.
+local function step_of(ends)
+  return tonumber(string.match(ends, '^w(%d+)$'))
+end
+
+-- What is used in each step, as it is kept.
+local function kept(counter)
+  local steps, list, last = counter.steps, {}, 0
   for age = 1, STEPS do
     list[age] = string.format('%.0f', steps.used[age] or 0)
     if steps.used[age] and steps.used[age] > 0 then last = age end
@@ -87,63 +103,60 @@ local function come_back_at(counter, units)
   return 0
 end
 
--- The counter at the pair `index`, with the fields named `ids`. Its own time never runs back behind
--- what was purged.
-local function open(index, now, ids)
-  local key = KEYS[2 * index - 1]
-  local fields = redis.call('HMGET', key, 'u', 'h', 'p', 'd', unpack(ids))
-  local purged = tonumber(fields[3] or 0)
+-- The counter at the pair `index`. Its own time never runs back behind what was purged. Its table has
+-- room for 16 fields: with more it would be made twice.
+local function open(index, now)
+  local state = call('HGET', KEYS[2 * index - 1], 's')
   local counter = {
-    key = key,
+    key = KEYS[2 * index - 1],
     holds = KEYS[2 * index],
-    exists = fields[1] ~= false,
-    used = tonumber(fields[1] or 0),
-    held = tonumber(fields[2] or 0),
-    purged = purged,
-    due = tonumber(fields[4] or 0),
-    now = math.max(now, purged),
-    fields = {},
+    exists = state ~= false,
+    used = 0, held = 0, purged = 0, due = 0, units = 0, deadline = 0, rule = 'r', id = NOBODY,
+    now = now,
   }
-  for at = 1, #ids do counter.fields[at] = fields[4 + at] end
-  if not counter.used then
-    roll(counter, tonumber(string.match(fields[1], '^%d+')), fields[1])
+  if counter.exists then
+    counter.used, counter.held, counter.purged, counter.due, counter.units, counter.deadline,
+      counter.rule, counter.id = struct.unpack(STATE, state)
+    counter.now = math.max(now, counter.purged)
+    if #state > STATE_SIZE then roll_on(counter, string.sub(state, STATE_SIZE + 1)) end
   end
   return counter
 end
 
--- Writes a counter, with more fields. What only a purge changes is left out where there was none.
+-- Writes a counter, with more fields.
 local function write(counter, ...)
-  if counter.exists and not counter.was_purged then
-    redis.call('HSET', counter.key, 'u', kept(counter), 'h', counter.held, 'd', counter.due, ...)
-    return
-  end
-  redis.call('HSET', counter.key, 'u', kept(counter), 'h', counter.held, 'p', counter.purged,
-    'd', counter.due, ...)
+  local state = struct.pack(STATE, counter.used, counter.held, counter.purged, counter.due,
+    counter.units, counter.deadline, counter.rule, counter.id)
+  if counter.steps then state = state .. kept(counter) end
+  call('HSET', counter.key, 's', state, ...)
 end
 
--- The units of a hold as it is recorded, whether they are charged when it lapses, and the step.
+-- A hold as it is on file.
+local function record(counter, units, rule)
+  if not counter.steps then return string.format('%d%s', units, rule) end
+  return string.format('%d%s%d', units, rule, counter.steps.newest)
+end
+
+-- The units of a hold on file, its rule, and its step.
 local function parse(hold)
   local units, rule, step = string.match(hold, '^(%d+)(%a)(.*)$')
-  return tonumber(units), rule == 'c', tonumber(step)
+  return tonumber(units), rule, tonumber(step)
 end
 
-local function slices(list, apply)
-  for from = 1, #list, BATCH do
-    apply(unpack(list, from, math.min(from + BATCH - 1, #list)))
-  end
+-- Moves the units of a hold that has lapsed to where they belong.
+local function lapse(counter, units, rule, step)
+  counter.held = counter.held - units
+  if rule == 'c' then charge(counter, step, units) end
 end
 
--- Moves the units of holds that have lapsed to where they belong.
-local function lapse_holds(counter, ids)
-  slices(ids, function(...)
-    for _, hold in ipairs(redis.call('HMGET', counter.key, ...)) do
-      if hold then
-        local units, charged, step = parse(hold)
-        counter.held = counter.held - units
-        if charged then charge(counter, step, units) end
-      end
+-- The same for holds on file.
+local function lapse_filed(counter, ids)
+  for from = 1, #ids, BATCH do
+    local holds = call('HMGET', counter.key, unpack(ids, from, math.min(from + BATCH - 1, #ids)))
+    for _, hold in ipairs(holds) do
+      if hold then lapse(counter, parse(hold)) end
     end
-  end)
+  end
 end
 
 local function after(instant)
@@ -152,30 +165,49 @@ end
 
 -- Whether holds may have lapsed that still are in `held`.
 local function is_due(counter)
-  return counter.due > 0 and counter.due <= counter.now
+  return counter.held > 0 and counter.due <= counter.now
+end
+
+-- Lets the sorted set live as long as the hash.
+local function live_alike(counter)
+  local left = call('PTTL', counter.key)
+  if left > 0 then
+    call('PEXPIRE', counter.holds, left, 'NX')
+    call('PEXPIRE', counter.holds, left, 'GT')
+  end
+end
+
+-- Puts the hold at hand on file, if there is one. The caller writes the counter.
+local function file(counter)
+  if counter.units == 0 then return end
+  call('HSET', counter.key, counter.id, record(counter, counter.units, counter.rule))
+  call('ZADD', counter.holds, counter.deadline, counter.id)
+  live_alike(counter)
+  counter.units = 0
 end
 
 -- Deletes records that are kept no longer.
 local function forget(counter, keep)
-  local old = redis.call('ZRANGEBYSCORE', counter.holds, '-inf',
+  local old = call('ZRANGEBYSCORE', counter.holds, '-inf',
     math.min(counter.purged, counter.now - keep), 'LIMIT', 0, BATCH)
   if #old > 0 then
-    redis.call('ZREM', counter.holds, unpack(old))
-    redis.call('HDEL', counter.key, unpack(old))
+    call('ZREM', counter.holds, unpack(old))
+    call('HDEL', counter.key, unpack(old))
   end
 end
 
 -- Purges some lapsed holds, those of the earliest deadlines. Holds of one deadline are purged
 -- together: the cursor could not tell them apart. The caller writes the counter.
 local function purge(counter, keep)
-  local last = redis.call('ZRANGEBYSCORE', counter.holds, after(counter.purged), counter.now,
+  file(counter)
+  local last = call('ZRANGEBYSCORE', counter.holds, after(counter.purged), counter.now,
     'WITHSCORES', 'LIMIT', BATCH - 1, 1)[2] or counter.now
-  local ids = redis.call('ZRANGEBYSCORE', counter.holds, after(counter.purged), last)
+  local ids = call('ZRANGEBYSCORE', counter.holds, after(counter.purged), last)
   if #ids > 0 then
-    lapse_holds(counter, ids)
-    counter.purged = tonumber(redis.call('ZSCORE', counter.holds, ids[#ids]))
+    lapse_filed(counter, ids)
+    counter.purged = tonumber(call('ZSCORE', counter.holds, ids[#ids]))
   end
-  counter.due = tonumber(redis.call('ZRANGEBYSCORE', counter.holds, after(counter.purged), '+inf',
+  counter.due = tonumber(call('ZRANGEBYSCORE', counter.holds, after(counter.purged), '+inf',
     'WITHSCORES', 'LIMIT', 0, 1)[2] or 0)
   forget(counter, keep)
   counter.was_purged = true
@@ -183,10 +215,10 @@ end
 
 -- Lets a key live until an instant, and no shorter than it would already.
 local function outlive(key, until_, now, linger)
-  redis.call('PEXPIRE', key, until_ - now + linger, 'GT')
+  call('PEXPIRE', key, until_ - now + linger, 'GT')
 end
 
 -- The same for a key that was just created: to `outlive` it would seem to live forever.
 local function live(key, until_, now, linger)
-  redis.call('PEXPIRE', key, until_ - now + linger)
+  call('PEXPIRE', key, until_ - now + linger)
 end

@@ -2,15 +2,15 @@
 
 use futures::future::try_join_all;
 
-use super::RedisBooks;
 use super::error::failed;
 use super::reply::Reply;
+use super::session::Session;
 use crate::count::Count;
 use crate::error::StoreError;
 use crate::store::books::{RemoteChange, RemoteCounter};
 use crate::store::request::Change;
 
-impl RedisBooks {
+impl Session {
     pub(super) async fn read_all(
         &self,
         counters: &[RemoteCounter],

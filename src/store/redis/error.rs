@@ -20,7 +20,7 @@ pub(super) fn failed(operation: &'static str) -> impl Fn(RedisError) -> StoreErr
 }
 
 /// Whether the error may pass without anybody changing what is configured.
-fn is_transient(error: &RedisError) -> bool {
+pub(super) fn is_transient(error: &RedisError) -> bool {
     match error.kind() {
         ErrorKind::Io => !matches!(
             io_kind(error),

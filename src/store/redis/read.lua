@@ -10,13 +10,14 @@
 
 local now, keep = clock(ARGV[1]), tonumber(ARGV[2])
 local answer = { 1, now }
+
 for index = 1, #KEYS / 2 do
   local ends = tonumber(ARGV[2 + index])
   if ends and now >= ends + keep then return { 3, now, index } end
-  local counter = open(index, now, {})
+  local counter = open(index, now)
   if is_due(counter) then
-    lapse_holds(counter, redis.call('ZRANGEBYSCORE', counter.holds, after(counter.purged),
-      counter.now))
+    if counter.deadline <= counter.now then lapse(counter, counter.units, counter.rule) end
+    lapse_filed(counter, call('ZRANGEBYSCORE', counter.holds, after(counter.purged), counter.now))
   end
   table.insert(answer, counter.used)
   table.insert(answer, counter.held)

@@ -15,17 +15,23 @@ for index = 1, #KEYS / 2 do
   local count = tonumber(ARGV[next_])
   local ids = { unpack(ARGV, next_ + 1, next_ + count) }
   next_ = next_ + count + 1
-  local counter = open(index, now, {})
+  local counter = open(index, now)
+  for _, id in ipairs(ids) do
+    if counter.units > 0 and counter.id == id then
+      file(counter)
+      write(counter)
+    end
+  end
   local deadline = counter.now + lease
   local renewed = {}
-  for at, old in ipairs(redis.call('ZMSCORE', counter.holds, unpack(ids))) do
+  for at, old in ipairs(call('ZMSCORE', counter.holds, unpack(ids))) do
     if old and tonumber(old) > counter.now then
       table.insert(renewed, deadline)
       table.insert(renewed, ids[at])
     end
   end
   if #renewed > 0 then
-    redis.call('ZADD', counter.holds, 'XX', 'GT', unpack(renewed))
+    call('ZADD', counter.holds, 'XX', 'GT', unpack(renewed))
     -- Where a window never ends, keys do not expire, and this leaves them so.
     outlive(counter.key, deadline + keep, now, linger)
     outlive(counter.holds, deadline + keep, now, linger)

@@ -1,101 +1,138 @@
--- Holds units of every counter, or of none.
+-- Holds units for one request after the other, of all of its counters or of none.
 --
--- KEYS  the counters
+-- KEYS  the counters of the first request, those of the second, and so on
 -- ARGV  1 now, or empty: the server's time
---       2 not_after: the latest instant at which units are held
---       3 patience: how far ahead of now that can be
---       4 the hold's id
---       5 lease
---       6 keep
---       7 linger: how much longer than needed keys live
---       8 and on, for each counter: units;
---                                   r: when the hold lapses they come back; c: they are charged;
---                                   the ceiling, or empty: none;
---                                   the end of its window, or empty: never, or f: it is not needed
---                                   without holds, or w and the length of the steps in which it rolls
--- gives {0, now, used, held, back, ...}  denied, with the counts of all counters; where a window rolls,
---                                        when the units fit, else 0
---       {1, now, used, held, back, ...}  granted: likewise, with this hold, and when the first unit comes
---                                        back
---       {2, now}                   too late, or far too early
---       {3, now, index}            this counter's window has been over for `keep`
+--       2 lease
+--       3 keep
+--       4 linger: how much longer than needed keys live
+--         then for each request: the hold's id;
+--                                not_after: the latest instant at which units are held;
+--                                patience: how far ahead of now that can be;
+--                                the number of its counters,
+--                                and for each: the end of its window, or empty: never, or f: it is
+--                                              not needed without holds, or w and the length of the
+--                                              steps in which it rolls;
+--                                              units; the hold's rule; the ceiling, or empty: none
+-- gives, for each request
+--       {0, now, used, held, back, ...}  denied, with the counts of its counters; where a window
+--                                        rolls, when the units fit, else 0
+--       {1, now, used, held, back, ...}  granted: likewise, with this hold, and when the first unit
+--                                        comes back
+--       {2, now}                         too late, or far too early
+--       {3, now, number}                 of its counters, this one's window has been over for `keep`
 
-local now = clock(ARGV[1])
-local not_after, patience = tonumber(ARGV[2]), tonumber(ARGV[3])
-local id = ARGV[4]
-local lease, keep, linger = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local now, lease, keep = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local linger = tonumber(ARGV[4])
+local next_key, next_ = 1, 5
+local answers = {}
 
 local function admits(counter)
-  local total = counter.held + counter.units
+  local total = counter.held + counter.asked
   return total <= MAX_COUNT and (not counter.ceiling or counter.used + total <= counter.ceiling)
 end
 
--- How many units have to come back before these fit.
+-- Whether a hold is on record.
+local function is_known(counter, id)
+  if counter.units > 0 and counter.id == id then return true end
+  -- Nothing is on file that is neither held nor purged.
+  if counter.held == counter.units and counter.purged == 0 then return false end
+  return call('HGET', counter.key, id) ~= false
+end
+
+-- How many units have to come back before what is asked fits.
 local function missing(counter)
-  local total = counter.used + counter.held + counter.units
+  local total = counter.used + counter.held + counter.asked
   return math.max(1, counter.ceiling and total - counter.ceiling or 0)
 end
 
-local function hold(counter)
-  local deadline = counter.now + lease
-  if counter.steps then
-    counter.record = counter.record .. string.format('%.0f', counter.steps.newest)
-    counter.ends = (counter.steps.newest + STEPS) * counter.steps.step
-  end
-  local first = counter.held == 0
-  counter.held = counter.held + counter.units
-  if counter.due == 0 or deadline < counter.due then counter.due = deadline end
-  write(counter, id, counter.record)
-  redis.call('ZADD', counter.holds, deadline, id)
-  if not counter.ends then return end
-  local until_ = math.max(counter.ends, deadline) + keep
-  if not counter.exists then
-    live(counter.key, until_, now, linger)
-  elseif counter.steps or deadline > counter.ends then
-    outlive(counter.key, until_, now, linger)
-  end
-  -- A sorted set that had become empty was deleted.
-  if first then
-    live(counter.holds, until_, now, linger)
-  elseif counter.steps or deadline > counter.ends then
-    outlive(counter.holds, until_, now, linger)
-  end
-end
-
-if now > not_after or not_after - now > patience then return { 2, now } end
-
-local counters = {}
-for index = 1, #KEYS / 2 do
-  local units, rule, ceiling, ends = unpack(ARGV, 4 + 4 * index, 7 + 4 * index)
-  local window_end = tonumber(ends)
-  if window_end and now >= window_end + keep then return { 3, now, index } end
-  local counter = open(index, now, { id })
-  counter.units, counter.record = tonumber(units), units .. rule
-  counter.ceiling, counter.ends = tonumber(ceiling), ends == 'f' and 0 or window_end
-  local step = tonumber(string.match(ends, '^w(%d+)$'))
-  if step and not counter.steps then roll(counter, step) end
-  counters[index] = counter
-end
-
-local admitted, repeated = true, false
-for _, counter in ipairs(counters) do
-  if is_due(counter) then purge(counter, keep) end
-  -- Nobody is denied because of units that have come back.
-  while is_due(counter) and not admits(counter) do purge(counter, keep) end
-  admitted = admitted and admits(counter)
-  repeated = repeated or counter.fields[1] ~= false
-end
-
-local granted = admitted or repeated
-local answer = { granted and 1 or 0, now }
-for _, counter in ipairs(counters) do
-  if admitted and not repeated then
-    hold(counter)
-  elseif counter.was_purged then
+-- Holds what is asked of a counter: at hand if it can be, else on file.
+local function hold(counter, id)
+  local deadline, ends, steps = counter.now + lease, counter.ends, counter.steps
+  if steps then ends = (steps.newest + STEPS) * steps.step end
+  local none_filed = counter.held == counter.units
+  if counter.held == 0 or deadline < counter.due then counter.due = deadline end
+  counter.held = counter.held + counter.asked
+  local filed = counter.units > 0 or steps
+  if filed then
+    write(counter, id, record(counter, counter.asked, counter.asked_rule))
+    call('ZADD', counter.holds, deadline, id)
+  else
+    counter.units, counter.deadline, counter.rule, counter.id =
+      counter.asked, deadline, counter.asked_rule, id
     write(counter)
   end
-  table.insert(answer, counter.used)
-  table.insert(answer, counter.held)
-  table.insert(answer, come_back_at(counter, granted and 1 or missing(counter)))
+  local moves = ends and (steps or deadline > ends)
+  if ends and not counter.exists then
+    live(counter.key, math.max(ends, deadline) + keep, now, linger)
+  elseif moves then
+    outlive(counter.key, math.max(ends, deadline) + keep, now, linger)
+  end
+  -- A sorted set that had become empty was deleted.
+  if filed and (none_filed or moves) then live_alike(counter) end
 end
-return answer
+
+-- The counter of a charge; and whether its window has been over for `keep`.
+local function counter_of(key, ends, asked, rule, ceiling)
+  local counter, window_end = open(key, now), tonumber(ends)
+  counter.asked, counter.asked_rule, counter.ceiling = tonumber(asked), rule, tonumber(ceiling)
+  if window_end then
+    counter.ends = window_end
+    return counter, now >= window_end + keep
+  end
+  if ends == 'f' then
+    counter.ends = 0
+  elseif ends ~= '' and not counter.steps then
+    roll(counter, step_of(ends))
+  end
+  return counter, false
+end
+
+-- The counters of a request; or the number of one whose window has been over for `keep`.
+local function counters_of(count)
+  local counters, over = {}, nil
+  for number = 1, count do
+    local counter, is_over = counter_of(next_key, unpack(ARGV, next_, next_ + 3))
+    if is_over then over = over or number end
+    counters[number] = counter
+    next_key, next_ = next_key + 1, next_ + 4
+  end
+  return counters, over
+end
+
+local function decide(counters, id)
+  local admitted, known = true, false
+  for _, counter in ipairs(counters) do
+    if is_due(counter) then purge(counter, keep) end
+    -- Nobody is denied because of units that have come back.
+    while is_due(counter) and not admits(counter) do purge(counter, keep) end
+    admitted = admitted and admits(counter)
+    known = known or is_known(counter, id)
+  end
+  local granted = admitted or known
+  local answer = { granted and 1 or 0, now }
+  for number, counter in ipairs(counters) do
+    if admitted and not known then
+      hold(counter, id)
+    elseif counter.was_purged then
+      write(counter)
+    end
+    answer[3 * number], answer[3 * number + 1] = counter.used, counter.held
+    answer[3 * number + 2] = come_back_at(counter, granted and 1 or missing(counter))
+  end
+  return answer
+end
+
+while ARGV[next_] do
+  local id, not_after, patience, count = unpack(ARGV, next_, next_ + 3)
+  next_ = next_ + 4
+  local counters, over = counters_of(tonumber(count))
+  local ahead = not_after - now
+  if ahead < 0 or ahead > tonumber(patience) then
+    table.insert(answers, { 2, now })
+  elseif over then
+    table.insert(answers, { 3, now, over })
+  else
+    table.insert(answers, decide(counters, id))
+  end
+end
+return answers

@@ -1,8 +1,10 @@
 //! Holding units: in one script, or on a Cluster in one for each slot.
 
-use super::RedisBooks;
+use redis::RedisResult;
+
 use super::error::failed;
 use super::reply::{Code, Reply};
+use super::session::Session;
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
@@ -11,7 +13,7 @@ use crate::store::books::{
     Held, Lapse, RemoteCharge, RemoteReserve, RemoteSettlement, RemoteVerdict,
 };
 
-impl RedisBooks {
+impl Session {
     /// Holds units slot by slot, in the order of the scopes. If one of them refuses, or says that
     /// its window is over for too long, what was taken of the others is given back. After any other
     /// error the caller does that: nobody knows then what was taken.
@@ -95,26 +97,51 @@ impl RedisBooks {
         request: &RemoteReserve,
         charges: &[&RemoteCharge],
     ) -> Result<Reply, StoreError> {
-        let counters: Vec<_> = charges.iter().map(|charge| &charge.counter).collect();
-        let mut call = self.call(&self.scripts.reserve, counters.iter().copied());
-        call.arg(request.not_after.as_millis())
-            .length(request.patience)
-            .id(request.id)
-            .length(self.lease.length)
-            .length(self.lease.keep)
-            .length(self.linger());
-        for charge in charges {
-            call.arg(charge.units(request.units))
-                .arg(match charge.lapse(request.lapse) {
-                    Lapse::GiveBack => "r",
-                    Lapse::Charge => "c",
-                })
-                .optional(charge.ceiling)
-                .end(&charge.counter);
-        }
-        let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("reserve"))?;
-        Reply::new("reserve", &answer, &counters)
+        let replies = self.reserve_together(&[(request, charges)]).await;
+        let mut replies = replies.map_err(failed("reserve"))?.into_iter();
+        replies.next().unwrap_or_else(|| Err(StoreError::permanent("reserve", "no answer")))
     }
+
+    /// Does requests one after the other in one script. Each has an answer of its own.
+    pub(super) async fn reserve_together(
+        &self,
+        requests: &[(&RemoteReserve, &[&RemoteCharge])],
+    ) -> RedisResult<Vec<Result<Reply, StoreError>>> {
+        let charges = requests.iter().flat_map(|(_, charges)| *charges);
+        let counters: Vec<_> = charges.map(|charge| &charge.counter).collect();
+        let mut call = self.call(&self.scripts.reserve, counters.into_iter());
+        call.length(self.lease.length).length(self.lease.keep).length(self.linger());
+        for (request, charges) in requests {
+            call.id(request.id)
+                .arg(request.not_after.as_millis())
+                .length(request.patience)
+                .arg(charges.len());
+            for charge in *charges {
+                call.end(&charge.counter)
+                    .arg(charge.units(request.units))
+                    .arg(match charge.lapse(request.lapse) {
+                        Lapse::GiveBack => "r",
+                        Lapse::Charge => "c",
+                    })
+                    .optional(charge.ceiling);
+            }
+        }
+        let answers: Vec<Vec<i64>> = call.run(&self.connection).await?;
+        let replies = requests.iter().zip(&answers).map(|((_, charges), answer)| {
+            let counters: Vec<_> = charges.iter().map(|charge| &charge.counter).collect();
+            Reply::new("reserve", answer, &counters)
+        });
+        Ok(replies.collect())
+    }
+}
+
+/// The verdict of a reply that tells all counts.
+pub(super) fn verdict(reply: Reply) -> RemoteVerdict {
+    let held = match reply.code {
+        Code::Granted => Held::Granted(reply.counts),
+        code => refused(code, reply.counts),
+    };
+    RemoteVerdict { held, now: reply.now }
 }
 
 fn scope(charge: &RemoteCharge) -> Scope {

@@ -1,4 +1,4 @@
--- Ends holds, each once. It creates no key.
+-- Ends holds, each once. It creates no counter.
 --
 -- KEYS  the counters
 -- ARGV  1 now, or empty: the server's time
@@ -12,7 +12,7 @@
 -- gives the indices of the settlements that came too early
 
 local now, keep = clock(ARGV[1]), tonumber(ARGV[2])
-local settlements, early = {}, {}
+local ids, due, early = {}, {}, {}
 local next_ = 4
 
 local function take()
@@ -22,68 +22,79 @@ end
 
 -- Moves what was spent of a hold to where it belongs, by whether the hold lives, has lapsed, or has
 -- lapsed so long ago that it counts as forgotten.
-local function settle(counter, deadline, hold, spent)
-  local units, charged, step = parse(hold)
+local function settle(counter, deadline, spent, units, rule, step)
   spent = spent or units
   local forgotten = deadline <= counter.now - keep
   if deadline > counter.purged then
     counter.held = counter.held - units
-    if forgotten then spent = charged and units or 0 end
+    if forgotten then spent = rule == 'c' and units or 0 end
   elseif forgotten then
     spent = 0
-  elseif charged then
+  elseif rule == 'c' then
     spent = spent - units
   end
   charge(counter, step, spent)
 end
 
 -- Whether some hold has been charged already.
-local function corrects(counter, deadlines)
+local function corrects(counter, holds, deadlines)
   for at, deadline in ipairs(deadlines) do
-    local hold = counter.fields[at]
+    local hold = holds[at]
     if hold and deadline and tonumber(deadline) <= counter.purged then
-      local _, charged = parse(hold)
-      if charged then return true end
+      local _, rule = parse(hold)
+      if rule == 'c' then return true end
     end
   end
   return false
 end
 
+-- Settles holds that are on file, if they are on record at all.
+local function settle_filed(counter, ids, found)
+  local deadlines = call('ZMSCORE', counter.holds, unpack(ids))
+  local holds, ended = call('HMGET', counter.key, unpack(ids)), {}
+  -- What was charged is taken from a `used` that has everything in it that is due.
+  if corrects(counter, holds, deadlines) then
+    while is_due(counter) do purge(counter, keep) end
+  end
+  for at, id in ipairs(ids) do
+    if holds[at] and deadlines[at] then
+      settle(counter, tonumber(deadlines[at]), tonumber(found[id]), parse(holds[at]))
+      table.insert(ended, id)
+    end
+  end
+  if #ended > 0 then
+    call('ZREM', counter.holds, unpack(ended))
+    call('HDEL', counter.key, unpack(ended))
+  end
+  return #ended
+end
+
 for index = 1, tonumber(ARGV[3]) do
-  local settlement = { id = take(), after = tonumber(take()) }
-  settlements[index] = settlement
-  if settlement.after and now <= settlement.after then table.insert(early, index) end
+  ids[index] = take()
+  local after_ = tonumber(take())
+  due[index] = not after_ or now > after_
+  if not due[index] then table.insert(early, index) end
 end
 
 for index = 1, #KEYS / 2 do
-  local ids, found = {}, {}
+  local counter = open(index, now)
+  local filed, found, ended = nil, nil, 0
   for _ = 1, tonumber(take()) do
-    local settlement, spent = settlements[tonumber(take())], take()
-    local due = not settlement.after or now > settlement.after
-    if due and not found[settlement.id] then
-      found[settlement.id] = spent
-      table.insert(ids, settlement.id)
+    local item, spent = tonumber(take()), take()
+    local id = ids[item]
+    local at_hand = counter.units > 0 and counter.id == id
+    if due[item] and at_hand and not filed then
+      settle(counter, counter.deadline, tonumber(spent), counter.units, counter.rule)
+      counter.units, ended = 0, 1
+    elseif due[item] and counter.exists and not (found and found[id]) then
+      -- In its turn: a correction that comes earlier stops at 0.
+      if at_hand then file(counter) end
+      filed, found = filed or {}, found or {}
+      found[id] = spent
+      table.insert(filed, id)
     end
   end
-  local counter = #ids > 0 and open(index, now, ids)
-  if counter and counter.exists then
-    local deadlines, ended = redis.call('ZMSCORE', counter.holds, unpack(ids)), {}
-    -- What was charged is taken from a `used` that has everything in it that is due.
-    if corrects(counter, deadlines) then
-      while is_due(counter) do purge(counter, keep) end
-    end
-    for at, id in ipairs(ids) do
-      if counter.fields[at] and deadlines[at] then
-        settle(counter, tonumber(deadlines[at]), counter.fields[at], tonumber(found[id]))
-        table.insert(ended, id)
-      end
-    end
-    if #ended > 0 then
-      if counter.held == 0 then counter.due = 0 end
-      redis.call('ZREM', counter.holds, unpack(ended))
-      redis.call('HDEL', counter.key, unpack(ended))
-      write(counter)
-    end
-  end
+  if filed then ended = ended + settle_filed(counter, filed, found) end
+  if ended > 0 then write(counter) end
 end
 return early

@@ -3,9 +3,9 @@
 use futures::future::join_all;
 use redis::RedisResult;
 
-use super::RedisBooks;
 use super::error::failed;
 use super::group::Group;
+use super::session::Session;
 use crate::clock::Timestamp;
 use crate::count::Spent;
 use crate::error::StoreError;
@@ -19,7 +19,7 @@ const SETTLED: usize = 64;
 /// How many pairs of a hold and a counter one script renews.
 const RENEWED: usize = 256;
 
-impl RedisBooks {
+impl Session {
     pub(super) async fn settle_all(
         &self,
         settlements: &[RemoteSettlement],

@@ -31,6 +31,8 @@ async fn ids_of_odd_bytes_have_counts_and_slots_of_their_own() {
         let day = [counter(scope, Window::Day, now(&clock))];
         let Held::Granted(counts) = hold(&books, sequence, &day).await else { panic!("denied") };
         assert_eq!((counts[0].used, counts[0].held), (0, 1), "{scope:?}");
+        // One that is not alone has a record in the other key.
+        hold(&books, 100 + sequence, &day).await;
     }
     let keys: Vec<Vec<u8>> = ask(&server, "KEYS *").await;
     assert_eq!(keys.len(), 2 * odd.len());

@@ -8,7 +8,7 @@ use super::{ask, books, counter, hold, now, read, settlement};
 use crate::support::servers::Redis;
 
 /// How often a command was executed.
-async fn calls(server: &Redis, command: &str) -> u64 {
+pub(super) async fn calls(server: &Redis, command: &str) -> u64 {
     let info: InfoDict = ask(server, "INFO commandstats").await;
     let stats: Option<String> = info.get(&format!("cmdstat_{command}"));
     stats.map_or(0, |stats| {

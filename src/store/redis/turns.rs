@@ -1,0 +1,86 @@
+//! Reserving on one server, where one script reaches all counters: many requests share a call.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::error::{failed, is_transient};
+use super::group::Reach;
+use super::line::{Answer, Ask, Line, Place, Turn};
+use super::reserve::verdict;
+use super::session::Session;
+use crate::error::StoreError;
+use crate::store::books::{RemoteCharge, RemoteReserve};
+
+impl Session {
+    /// Holds units at once if only a few calls are under way, else together with others that wait.
+    pub(super) async fn reserve_in_turn(
+        self: Arc<Self>,
+        line: &Arc<Line>,
+        request: &RemoteReserve,
+    ) -> Answer {
+        if self.reach() == Reach::Slot {
+            return self.reserve_all(request).await;
+        }
+        match line.come(request) {
+            Turn::Now(place) => {
+                let ahead = Ahead { session: self, place: Some(place) };
+                ahead.session.reserve_all(request).await
+            }
+            Turn::Later(answer) => {
+                let cut_short = |_| Err(StoreError::transient("reserve", "the runtime has ended"));
+                answer.await.unwrap_or_else(cut_short)
+            }
+        }
+    }
+
+    /// Does what waits, until nothing does.
+    async fn work(self: Arc<Self>, mut place: Place, mut asks: Vec<Ask>) {
+        loop {
+            self.answer(asks).await;
+            let Some(next) = place.next() else { return };
+            asks = next;
+        }
+    }
+
+    /// Does requests together. If the server refuses to, it may be because of one of them: the others
+    /// shall not share its fate. What it has done of them by then, it does not do twice.
+    async fn answer(&self, asks: Vec<Ask>) {
+        let charges: Vec<Vec<&RemoteCharge>> =
+            asks.iter().map(|ask| ask.request.charges.iter().collect()).collect();
+        let requests: Vec<_> =
+            asks.iter().zip(&charges).map(|(ask, all)| (&ask.request, all.as_slice())).collect();
+        let answers: Vec<Answer> = match self.reserve_together(&requests).await {
+            Ok(replies) => replies.into_iter().map(|reply| reply.map(verdict)).collect(),
+            Err(error) if is_transient(&error) => {
+                asks.iter().map(|_| Err(failed("reserve")(error.clone()))).collect()
+            }
+            Err(_) => {
+                let mut answers = Vec::new();
+                for ask in &asks {
+                    answers.push(self.reserve_all(&ask.request).await);
+                }
+                answers
+            }
+        };
+        for (ask, answer) in asks.into_iter().zip(answers) {
+            // Who waits no more gives back what it may have got.
+            drop(ask.reply.send(answer));
+        }
+    }
+}
+
+/// Who calls alone. Whatever becomes of the call, those who wait are next.
+struct Ahead {
+    session: Arc<Session>,
+    place: Option<Place>,
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        let Some(mut place) = self.place.take() else { return };
+        if let (Ok(runtime), Some(asks)) = (Handle::try_current(), place.next()) {
+            runtime.spawn(self.session.clone().work(place, asks));
+        }
+    }
+}
