@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::RedisBooks;
 use super::check::{check_scripts, warnings};
 use super::error::failed;
-use super::keys::Keys;
+use super::keys::{Keys, Tag};
 use super::place::Place;
 use super::script::Scripts;
 use super::session::Session;
@@ -20,6 +20,7 @@ use crate::store::books::Lease;
 pub struct RedisBooksBuilder {
     place: Place,
     prefix: String,
+    tag: Tag,
     lease: Lease,
     timeout: Duration,
     clock: Option<Box<dyn Clock>>,
@@ -30,6 +31,7 @@ impl RedisBooksBuilder {
         Self {
             place,
             prefix: "quota:".to_owned(),
+            tag: Tag::Scope,
             lease: Lease::default(),
             timeout: Duration::from_millis(250),
             clock: None,
@@ -40,6 +42,17 @@ impl RedisBooksBuilder {
     /// which would put all keys of a Cluster into one slot.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
+        self
+    }
+
+    /// Puts what belongs to one tenant into one slot of a Cluster: the counts of its profiles beside
+    /// its own, so that a reservation of both is one script, and exact. Without it each profile has a
+    /// slot of its own, which spreads a large tenant over the Cluster.
+    ///
+    /// All who share the books must say the same, and a profile that moves to another tenant starts
+    /// fresh counts.
+    pub fn tenant_slots(mut self) -> Self {
+        self.tag = Tag::Tenant;
         self
     }
 
@@ -72,7 +85,7 @@ impl RedisBooksBuilder {
     /// A [`StoreError`] if a URL or the prefix is malformed, the server cannot be reached or is
     /// older than Redis 7, or credentials are refused.
     pub async fn connect(self) -> Result<RedisBooks, StoreError> {
-        let Some(keys) = Keys::new(self.prefix) else {
+        let Some(keys) = Keys::new(self.prefix, self.tag) else {
             return Err(StoreError::permanent("connect", "the prefix of keys contains a brace"));
         };
         let connection = self.place.connection(self.timeout).await.map_err(failed("connect"))?;
@@ -89,6 +102,7 @@ impl fmt::Debug for RedisBooksBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisBooksBuilder")
             .field("prefix", &self.prefix)
+            .field("tag", &self.tag)
             .field("lease", &self.lease)
             .field("timeout", &self.timeout)
             .field("clock", &self.clock)

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::keys::Tag;
 use crate::limits::ProfileId;
 use crate::store::books::{RemoteCharge, RemoteCounter, RemoteSettlement, Renewal};
 
@@ -11,11 +12,19 @@ use crate::store::books::{RemoteCharge, RemoteCounter, RemoteSettlement, Renewal
 pub(super) enum Reach {
     /// Over all keys.
     Server,
-    /// Over the keys of one slot: those of one scope.
-    Slot,
+    /// Over the keys of one slot: those of one tag.
+    Slot(Tag),
 }
 
 impl Reach {
+    /// The slot of a counter, by its tag; none where that makes no difference.
+    fn slot(self, counter: &RemoteCounter) -> Option<&ProfileId> {
+        match self {
+            Self::Server => None,
+            Self::Slot(tag) => Some(tag.of(counter)),
+        }
+    }
+
     /// Splits counters, by their index, into those that one script reaches, in the order of the
     /// first of each.
     pub(super) fn split<'a>(
@@ -24,7 +33,7 @@ impl Reach {
     ) -> Vec<Vec<usize>> {
         let mut parts: Vec<(Option<&ProfileId>, Vec<usize>)> = Vec::new();
         for (index, counter) in counters.enumerate() {
-            let slot = (self == Self::Slot).then_some(&counter.scope);
+            let slot = self.slot(counter);
             match parts.iter_mut().find(|(other, _)| *other == slot) {
                 Some((_, part)) => part.push(index),
                 None => parts.push((slot, vec![index])),
@@ -70,8 +79,7 @@ impl<'a, T: OfHold> Group<'a, T> {
             let counters = item.counters();
             for part in reach.split(counters.iter().map(|charge| &charge.counter)) {
                 let part: Vec<_> = part.iter().filter_map(|index| counters.get(*index)).collect();
-                let scope = part.first().map(|charge| &charge.counter.scope);
-                let slot = scope.filter(|_| reach == Reach::Slot);
+                let slot = part.first().and_then(|charge| reach.slot(&charge.counter));
                 let group = open.entry(slot).or_insert_with(Self::new);
                 if group.entries > 0 && group.entries.saturating_add(part.len()) > limit {
                     full.push(std::mem::replace(group, Self::new()));

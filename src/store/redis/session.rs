@@ -22,7 +22,7 @@ impl Session {
     pub(super) fn reach(&self) -> Reach {
         match self.connection {
             Connection::Server(_) => Reach::Server,
-            Connection::Cluster(_) => Reach::Slot,
+            Connection::Cluster(_) => Reach::Slot(self.keys.tag),
         }
     }
 

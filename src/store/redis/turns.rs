@@ -19,7 +19,7 @@ impl Session {
         line: &Arc<Line>,
         request: &RemoteReserve,
     ) -> Answer {
-        if self.reach() == Reach::Slot {
+        if matches!(self.reach(), Reach::Slot(_)) {
             return self.reserve_all(request).await;
         }
         match line.come(request) {

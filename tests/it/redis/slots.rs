@@ -22,6 +22,31 @@ async fn counts(books: &RedisBooks, counters: &[RemoteCounter]) -> Vec<(u64, u64
     counts.iter().map(|count| (count.used, count.held)).collect()
 }
 
+/// Ada works for Eve's company, which lies at the third node.
+#[tokio::test]
+async fn what_belongs_to_a_tenant_lies_in_one_slot_if_it_is_told_to() {
+    let cluster = RedisCluster::start();
+    let clock = noon();
+    let builder = RedisBooks::cluster(cluster.urls()).prefix(new_prefix()).clock(clock.clone());
+    let books = builder.tenant_slots().connect().await.unwrap();
+    let company = counter("eve", Window::Day, now(&clock));
+    let tenant = Some(company.scope.clone());
+    let profiles = ["ada", "eve"].map(|id| RemoteCounter {
+        tenant: tenant.clone(),
+        ..counter(id, Window::Day, now(&clock))
+    });
+    let [ada, eve] = &profiles;
+    let held = hold(&books, 1, &[ada.clone(), company.clone()]).await;
+    assert!(matches!(held, Held::Granted(_)));
+    hold(&books, 2, std::slice::from_ref(&company)).await;
+    let all = [ada.clone(), eve.clone(), company.clone()];
+    assert_eq!(counts(&books, &all).await, [(0, 1), (0, 0), (0, 2)]);
+    books.settle(&[settlement(1, &[ada.clone(), company])]).await.unwrap();
+    assert_eq!(counts(&books, &all).await, [(1, 0), (0, 0), (1, 1)]);
+    let sizes = [0, 1, 2].map(|node| cluster.command(node, &["DBSIZE"]));
+    assert_eq!(&sizes[..2], ["0", "0"], "all of it lies at the third node");
+}
+
 #[tokio::test]
 async fn nodes_that_forgot_their_scripts_are_sent_them_again() {
     let cluster = RedisCluster::start();
