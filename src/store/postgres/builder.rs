@@ -22,6 +22,11 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// How long opening the first connection may take at least.
 const OPENING: Duration = Duration::from_secs(5);
 
+/// Rows are always found by their keys. What the server has planned while a table was small, or was
+/// never analysed, would read all of it for a few rows.
+const BY_KEY: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; \
+    SET enable_mergejoin = off";
+
 /// How [`PostgresBooks`] are connected to.
 #[must_use = "a builder does nothing until it connects"]
 pub struct PostgresBooksBuilder {
@@ -138,7 +143,7 @@ async fn open(url: &str, timeout: Duration, connections: u32) -> sqlx::Result<Pg
     let millis = server_timeout(timeout);
     // Whatever the database's defaults are.
     let settings = format!(
-        "SET statement_timeout = {millis}; SET lock_timeout = {millis}; \
+        "SET statement_timeout = {millis}; SET lock_timeout = {millis}; {BY_KEY}; \
          SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED"
     );
     let pool = PgPoolOptions::new()
