@@ -87,7 +87,10 @@ impl PostgresBooks {
     /// connection's: `default_transaction_isolation` has to be `read committed`, or calls that meet
     /// fail; and `statement_timeout` and `lock_timeout` are to be shorter than the
     /// [timeout](PostgresBooksBuilder::timeout), or the server goes on with what nobody waits for.
-    /// `test_before_acquire(false)` saves a question before each call.
+    /// `test_before_acquire(false)` saves a question before each call. `enable_seqscan`,
+    /// `enable_hashjoin` and `enable_mergejoin` do best switched off, as they are on connections
+    /// that the books open: rows are found by their keys, and a plan that the server made while
+    /// tables were small, or never analysed, reads all of them.
     pub fn from_pool(pool: PgPool) -> PostgresBooksBuilder {
         PostgresBooksBuilder::new(Source::Pool(pool))
     }
