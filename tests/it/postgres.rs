@@ -6,6 +6,7 @@ mod given_up;
 mod innocent;
 mod network;
 mod overtaken;
+mod short_way;
 mod sweep;
 mod tables;
 
