@@ -2,10 +2,11 @@
 
 mod builder;
 mod lent;
-mod reserve_one;
 mod rows;
 mod rush;
 mod session;
+mod settle_short;
+mod short_way;
 mod statements;
 mod sweeper;
 
@@ -21,6 +22,7 @@ use super::books::{
     RemoteVerdict, Renewal,
 };
 use super::hold::HoldId;
+use super::sql::draft::Key;
 use super::sql::job::{Ask, answer_all, answered};
 use super::sql::read::Found;
 use super::sql::sweep::{Cursor, sweep};
@@ -33,12 +35,14 @@ pub use builder::PostgresBooksBuilder;
 use builder::Source;
 use rush::Rush;
 use session::{OVER, Session, failure};
+use short_way::{Short, ShortWay};
 use sweeper::PostgresSweeper;
 
 /// Books in a PostgreSQL database, which many processes share.
 ///
-/// To hold units of one counter takes one statement, to hold those of several a transaction. Calls of
-/// a process that hold units of the same counter at the same time are done together. Rows
+/// To hold units of one counter takes one statement, in which calls of a process that come at the same
+/// time are done together; to settle holds takes one as well. To hold units of several counters, or
+/// where something stands in the way, takes a transaction. Rows
 /// are locked in one order, counters by their keys and then holds, so that no transactions wait
 /// for each other in a cycle. The time is the server's.
 ///
@@ -61,6 +65,7 @@ use sweeper::PostgresSweeper;
 /// ```
 pub struct PostgresBooks {
     session: Arc<Session>,
+    short_way: ShortWay,
     rush: Arc<Rush>,
     tables: Tables,
     cursor: Cursor,
@@ -87,7 +92,11 @@ impl PostgresBooks {
     /// connection's: `default_transaction_isolation` has to be `read committed`, or calls that meet
     /// fail; and `statement_timeout` and `lock_timeout` are to be shorter than the
     /// [timeout](PostgresBooksBuilder::timeout), or the server goes on with what nobody waits for.
-    /// `test_before_acquire(false)` saves a question before each call.
+    /// `test_before_acquire(false)` saves a question before each call. `enable_seqscan`,
+    /// `enable_hashjoin` and `enable_mergejoin` do best switched off, as they are on connections
+    /// that the books open: rows are found by their keys, and a plan that the server made while
+    /// tables were small, or never analysed, reads all of them. `plan_cache_mode` is
+    /// `force_generic_plan` there: statements are always the same.
     pub fn from_pool(pool: PgPool) -> PostgresBooksBuilder {
         PostgresBooksBuilder::new(Source::Pool(pool))
     }
@@ -126,6 +135,26 @@ impl PostgresBooks {
         answered::<V>(answer).await
     }
 
+    /// Holds units the short way; or, if that leads nowhere or many take it, in the rush of a counter.
+    async fn hold(&self, request: &RemoteReserve) -> Result<RemoteVerdict, StoreError> {
+        let keys: Vec<Key> =
+            request.charges.iter().map(|charge| charge.counter.key().into()).collect();
+        if Short::of(request, &self.session).is_some()
+            && !self.rush.is_at(&keys)
+            && let Some(verdict) = self.short_way.reserve(&self.session, request).await?
+        {
+            return Ok(verdict);
+        }
+        let Some(seat) = self.rush.enter(keys) else {
+            return self.execute(request.clone()).await;
+        };
+        let (ask, answer) = Ask::new(request.clone());
+        if let Some(worker) = seat.line.push(Box::new(ask)) {
+            tokio::spawn(self.session.clone().rush(worker, seat.beside()));
+        }
+        answered::<RemoteReserve>(answer).await
+    }
+
     async fn find(&self, counters: &[RemoteCounter]) -> sqlx::Result<Found> {
         let keys: Vec<_> = counters.iter().map(RemoteCounter::key).collect();
         let now = self.session.clock.as_ref().map(|clock| clock.now().as_millis());
@@ -154,20 +183,16 @@ impl RemoteBooks for PostgresBooks {
     }
 
     async fn reserve(&self, request: &RemoteReserve) -> Result<RemoteVerdict, StoreError> {
-        let keys = request.charges.iter().map(|charge| charge.counter.key().into()).collect();
-        let Some(seat) = self.rush.enter(keys) else {
-            return self.execute(request.clone()).await;
-        };
-        let (ask, answer) = Ask::new(request.clone());
-        if let Some(worker) = seat.line.push(Box::new(ask)) {
-            tokio::spawn(self.session.clone().rush(worker, seat.beside()));
-        }
         let over = |_| Err(StoreError::transient(RemoteReserve::NAME, OVER));
-        timeout(self.session.timeout, answered::<RemoteReserve>(answer)).await.unwrap_or_else(over)
+        timeout(self.session.timeout, self.hold(request)).await.unwrap_or_else(over)
     }
 
     async fn settle(&self, batch: &[RemoteSettlement]) -> Result<Vec<HoldId>, StoreError> {
-        self.execute(batch.to_vec()).await
+        match self.session.settle_short(batch).await {
+            Ok(true) => Ok(Vec::new()),
+            Ok(false) => self.execute(batch.to_vec()).await,
+            Err(error) => Err(failure(error).of(<Vec<RemoteSettlement>>::NAME)),
+        }
     }
 
     async fn renew(&self, batch: &[Renewal]) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ mod innocent;
 mod network;
 mod overtaken;
 mod plans;
+mod short_way;
 mod sweep;
 mod tables;
 

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 
 use super::PostgresBooks;
 use super::session::{Begins, Session, failure, server_timeout};
+use super::short_way::ShortWay;
 use super::statements::Statements;
 use crate::clock::Clock;
 use crate::error::StoreError;
@@ -21,6 +22,12 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long opening the first connection may take at least.
 const OPENING: Duration = Duration::from_secs(5);
+
+/// Rows are always found by their keys. What the server has planned while a table was small, or was
+/// never analysed, would read all of it for a few rows. Nor does it pay to plan a statement again for
+/// each length of its arrays.
+const BY_KEY: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; \
+    SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan";
 
 /// How [`PostgresBooks`] are connected to.
 #[must_use = "a builder does nothing until it connects"]
@@ -114,6 +121,7 @@ impl PostgresBooksBuilder {
                 begins: Begins::new(self.timeout),
                 timeout: self.timeout,
             }),
+            short_way: ShortWay::default(),
             rush: Arc::default(),
             tables,
             cursor: Cursor::default(),
@@ -138,7 +146,7 @@ async fn open(url: &str, timeout: Duration, connections: u32) -> sqlx::Result<Pg
     let millis = server_timeout(timeout);
     // Whatever the database's defaults are.
     let settings = format!(
-        "SET statement_timeout = {millis}; SET lock_timeout = {millis}; \
+        "SET statement_timeout = {millis}; SET lock_timeout = {millis}; {BY_KEY}; \
          SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED"
     );
     let pool = PgPoolOptions::new()

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::lent::Lent;
 use super::session::{Session, failure, was_too_slow};
+use super::short_way::Short;
 use crate::store::books::RemoteReserve;
 use crate::store::sql::draft::Key;
 use crate::store::sql::job::{Ask, answer_all};
@@ -54,6 +55,12 @@ impl Rush {
         let key = keys.pop()?;
         let line = places.get(&key)?.line.clone();
         Some(Seat { line, rush: self.clone(), key, others: keys })
+    }
+
+    /// Whether somebody is about to hold units of one of these counters here.
+    pub(super) fn is_at(&self, keys: &[Key]) -> bool {
+        let places = self.places();
+        keys.iter().any(|key| places.contains_key(key))
     }
 
     fn leave(&self, key: &Key) {
@@ -111,8 +118,11 @@ impl Session {
     /// Does calls, together if they are several. If together they wait too long for a lock that only
     /// some of them need, the others are done all the same. Those that are answered are taken out.
     async fn reserve(&self, mut lent: Lent, asks: &mut Vec<Call>) -> sqlx::Result<()> {
-        if let [ask] = asks.as_mut_slice() {
-            return self.reserve_alone(&mut lent, ask).await;
+        self.reserve_same(&mut lent, asks).await?;
+        match asks.as_mut_slice() {
+            [] => return Ok(()),
+            [_] => return self.write_with(&mut lent, &self.begins.alone, asks).await,
+            _ => {}
         }
         match self.write_with(&mut lent, &self.begins.together, asks).await {
             Err(error) if was_too_slow(&error) => self.reserve_each(&mut lent, asks).await,
@@ -121,12 +131,28 @@ impl Session {
         Ok(())
     }
 
-    async fn reserve_alone(&self, lent: &mut Lent, ask: &mut Call) -> sqlx::Result<()> {
-        if let Some(verdict) = self.reserve_one(lent, ask.verb()).await? {
-            ask.set(verdict);
+    /// Does calls in one statement that waits, if all are of the same counter: nobody waits for what
+    /// somebody else needs.
+    async fn reserve_same(&self, lent: &mut Lent, asks: &mut Vec<Call>) -> sqlx::Result<()> {
+        let calls: Vec<_> = asks.iter().filter_map(|ask| Short::of(ask.verb(), self)).collect();
+        let mut keys: Vec<_> = calls.iter().map(Short::key).collect();
+        keys.dedup();
+        if calls.len() < asks.len() || keys.len() != 1 {
             return Ok(());
         }
-        self.write_with(lent, &self.begins.alone, slice::from_mut(ask)).await
+        let verdicts = self.reserve_short(lent, &self.statements.reserve, &calls).await?;
+        let (mut granted, mut others) = (Vec::new(), Vec::new());
+        for (mut ask, verdict) in asks.drain(..).zip(verdicts) {
+            if let Some(verdict) = verdict {
+                ask.set(verdict);
+                granted.push(ask);
+            } else {
+                others.push(ask);
+            }
+        }
+        *asks = others;
+        answer_all(granted, Ok(()));
+        Ok(())
     }
 
     async fn reserve_each(&self, lent: &mut Lent, asks: &mut Vec<Call>) {

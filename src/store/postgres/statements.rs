@@ -13,7 +13,9 @@ const CLOCK: &str = "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS
 pub(super) struct Statements {
     pub(super) time: SqlStr,
     pub(super) read: SqlStr,
-    pub(super) reserve_one: SqlStr,
+    pub(super) reserve: SqlStr,
+    pub(super) reserve_unlocked: SqlStr,
+    pub(super) settle: SqlStr,
     pub(super) make: SqlStr,
     pub(super) unmake: SqlStr,
     pub(super) lock: SqlStr,
@@ -37,7 +39,9 @@ impl Statements {
         Self {
             time: named("SELECT {clock}"),
             read: named(&format!("{} key = ANY ($2)", READ.replace("{now}", now))),
-            reserve_one: named(RESERVE_ONE),
+            reserve: named(&RESERVE.replace("{waiting}", "")),
+            reserve_unlocked: named(&RESERVE.replace("{waiting}", "SKIP LOCKED")),
+            settle: named(SETTLE),
             make: named(MAKE),
             unmake: named("DELETE FROM {counter} WHERE key = ANY ($1)"),
             lock: named(LOCK),
@@ -56,27 +60,80 @@ impl Statements {
     }
 }
 
-/// Holds units of a counter that is there, has room, and has nothing due: the counter's lock first,
-/// then the clock, then the hold. If any of that is not so, nothing is written and no row comes back.
-const RESERVE_ONE: &str = "
-    WITH locked AS MATERIALIZED (
-        SELECT key, used, held, lapse_at FROM {counter} WHERE key = $1 FOR UPDATE
+/// Holds units for calls that take one counter each, which is there, has room, and has nothing due:
+/// the counters' locks first, each with the clock read after it, then the holds. Of the calls of one
+/// counter the first ones are granted, up to one that does not fit, so that each is told what was
+/// held when its turn came. A row comes back for each that is granted; for the others nothing is
+/// written. `{waiting}` says what to do about a counter that somebody else has locked.
+const RESERVE: &str = "
+    WITH asked AS MATERIALIZED (
+        SELECT * FROM unnest(
+            $1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+            $7::bigint[], $8::bigint[], $9::boolean[]
+        ) WITH ORDINALITY
+            AS w (key, units, ceiling, earliest, latest, closed, nonce, seq, charge, place)
+    ), locked AS MATERIALIZED (
+        SELECT key, used, held, lapse_at FROM {counter} WHERE key = ANY ($1)
+        ORDER BY key FOR UPDATE {waiting}
     ), timed AS MATERIALIZED (
         SELECT locked.*, {clock} AS now FROM locked
-    ), granted AS (
-        UPDATE {counter} c
-        SET held = t.held + $2::bigint, lapse_at = least(t.lapse_at, t.now + $3::bigint)
-        FROM timed t
-        WHERE c.key = t.key AND (t.lapse_at IS NULL OR t.lapse_at > t.now)
-            AND t.held + $2 <= $4::bigint
-            AND ($5::bigint IS NULL OR greatest(t.used, 0) + t.held + $2 <= $5)
-            AND t.now <= $6::bigint AND t.now >= $6 - $7::bigint AND t.now < $8::bigint
-        RETURNING c.key, c.used, c.held, c.lapse_at, t.now
+    ), summed AS (
+        SELECT w.*, t.used, t.held + sum(w.units) OVER line AS held, t.lapse_at, t.now
+        FROM asked w JOIN timed t USING (key)
+        WHERE (t.lapse_at IS NULL OR t.lapse_at > t.now)
+            AND t.now BETWEEN w.earliest AND w.latest AND t.now < w.closed
+        WINDOW line AS (PARTITION BY w.key ORDER BY w.place)
+    ), judged AS (
+        SELECT *, bool_and(
+            held <= $10::bigint AND (ceiling IS NULL OR greatest(used, 0) + held <= ceiling)
+        ) OVER (PARTITION BY key ORDER BY place) AS fits
+        FROM summed
+    ), granted AS MATERIALIZED (
+        SELECT place, key, nonce, seq, units, charge, used, CAST(held AS bigint) AS held,
+            least(lapse_at, now + $11::bigint) AS lapse_at, now
+        FROM judged WHERE fits
+    ), counted AS (
+        UPDATE {counter} c SET held = g.held, lapse_at = g.lapse_at
+        FROM (
+            SELECT key, max(held) AS held, max(lapse_at) AS lapse_at FROM granted GROUP BY key
+        ) g WHERE c.key = g.key
     ), kept AS (
         INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, lapsed)
-        SELECT key, $9::bigint, $10::bigint, $2, $11::boolean, now + $3, FALSE FROM granted
+        SELECT key, nonce, seq, units, charge, now + $11, FALSE FROM granted
     )
-    SELECT used, held, lapse_at, NULL::bigint AS step, NULL::bytea AS buckets, now FROM granted";
+    SELECT place, used, held, lapse_at, NULL::bigint AS step, NULL::bytea AS buckets, now
+    FROM granted";
+
+/// Ends live holds, if nothing is due of any of their counters: all of the counters' locks first, then
+/// the clock. What the statement has not seen when it began cannot be settled by it: whoever asks
+/// knows that the holds were made before. Says how many there were. A counter is updated from its
+/// newest version.
+const SETTLE: &str = "
+    WITH locked AS MATERIALIZED (
+        SELECT lapse_at FROM {counter} WHERE key = ANY ($1) ORDER BY key FOR UPDATE
+    ), timed AS MATERIALIZED (
+        SELECT lapse_at, {clock} AS now FROM locked
+    ), moment AS MATERIALIZED (
+        SELECT max(now) AS now, min(lapse_at) AS lapse_at FROM timed
+    ), dropped AS (
+        DELETE FROM {hold} h
+        USING unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[])
+            AS w (key, nonce, seq, spent), moment m
+        WHERE (m.lapse_at IS NULL OR m.lapse_at > m.now)
+            AND h.key = w.key AND h.nonce = w.nonce AND h.seq = w.seq
+            AND NOT h.lapsed AND h.deadline > m.now
+        RETURNING h.key, h.units, coalesce(w.spent, h.units) AS spent
+    ), counted AS (
+        UPDATE {counter} c
+        SET used = CAST(least(greatest(c.used, 0) + s.spent, $5::bigint) AS bigint),
+            held = c.held - s.units,
+            lapse_at = CASE WHEN c.held > s.units THEN c.lapse_at END
+        FROM (
+            SELECT key, sum(spent) AS spent, CAST(sum(units) AS bigint) AS units
+            FROM dropped GROUP BY key
+        ) s WHERE c.key = s.key
+    )
+    SELECT count(*) FROM dropped";
 
 /// Makes counters that are not there. Keys, ends.
 const MAKE: &str = "

@@ -4,15 +4,13 @@ use tokio::sync::oneshot;
 
 use super::draft::{Draft, Rows, Wanted};
 use super::error::Failure;
+use super::line::Waited;
 use super::verbs::Verb;
 use crate::error::StoreError;
 use crate::store::books::Lease;
 
 /// A verb of any kind, and whoever waits for its answer.
-pub(crate) trait Job: Send {
-    /// Whether nobody waits any more.
-    fn is_abandoned(&self) -> bool;
-
+pub(crate) trait Job: Waited + Send {
     /// Adds what it is going to need.
     fn want(&self, wanted: &mut Wanted);
 
@@ -55,11 +53,13 @@ impl<V: Verb> Ask<V> {
     }
 }
 
-impl<V: Verb> Job for Ask<V> {
+impl<V: Verb> Waited for Ask<V> {
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }
+}
 
+impl<V: Verb> Job for Ask<V> {
     fn want(&self, wanted: &mut Wanted) {
         self.verb.want(wanted);
     }

@@ -3,44 +3,63 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::job::Job;
+/// What somebody waits for.
+pub(crate) trait Waited {
+    /// Whether nobody waits any more.
+    fn is_abandoned(&self) -> bool;
+}
 
-/// Jobs in the order in which they came. At most one worker takes from them.
-pub(crate) struct Line<J: ?Sized>(Mutex<State<J>>);
+/// Jobs in the order in which they came. Only so many workers take from them at the same time.
+pub(crate) struct Line<J: ?Sized> {
+    state: Mutex<State<J>>,
+    most_workers: usize,
+}
 
 struct State<J: ?Sized> {
     jobs: VecDeque<Box<J>>,
-    is_worked_on: bool,
+    workers: usize,
 }
 
 /// Takes jobs from a line, until there are none.
-pub(crate) struct Worker<J: Job + ?Sized> {
+pub(crate) struct Worker<J: Waited + ?Sized> {
     line: Arc<Line<J>>,
     is_done: bool,
 }
 
-impl<J: Job + ?Sized> Line<J> {
-    /// Puts a job at the end of the line. If nobody works on the line, whoever called is to.
-    pub(crate) fn push(self: &Arc<Self>, job: Box<J>) -> Option<Worker<J>> {
-        let mut state = self.state();
-        state.jobs.push_back(job);
-        let is_idle = !std::mem::replace(&mut state.is_worked_on, true);
-        is_idle.then(|| Worker { line: self.clone(), is_done: false })
+impl<J: ?Sized> Line<J> {
+    /// A line on which so many work at most.
+    pub(crate) fn of(most_workers: usize) -> Self {
+        let state = State { jobs: VecDeque::new(), workers: 0 };
+        Self { state: Mutex::new(state), most_workers }
     }
 
     /// No job is left half taken if a thread panics in between.
     fn state(&self) -> MutexGuard<'_, State<J>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl<J: Waited + ?Sized> Line<J> {
+    /// Puts a job at the end of the line. If there is work for one more, whoever called is to.
+    pub(crate) fn push(self: &Arc<Self>, job: Box<J>) -> Option<Worker<J>> {
+        let mut state = self.state();
+        state.jobs.push_back(job);
+        if state.workers >= self.most_workers {
+            return None;
+        }
+        state.workers = state.workers.saturating_add(1);
+        Some(Worker { line: self.clone(), is_done: false })
+    }
+}
+
+/// With one worker.
 impl<J: ?Sized> Default for Line<J> {
     fn default() -> Self {
-        Self(Mutex::new(State { jobs: VecDeque::new(), is_worked_on: false }))
+        Self::of(1)
     }
 }
 
-impl<J: Job + ?Sized> Worker<J> {
+impl<J: Waited + ?Sized> Worker<J> {
     /// The first jobs of the line that somebody waits for, at most so many. Without any, the work is
     /// done.
     pub(crate) fn next(&mut self, at_most: usize) -> Option<Vec<Box<J>>> {
@@ -54,7 +73,7 @@ impl<J: Job + ?Sized> Worker<J> {
             }
         }
         if jobs.is_empty() {
-            state.is_worked_on = false;
+            state.workers = state.workers.saturating_sub(1);
             self.is_done = true;
             return None;
         }
@@ -62,14 +81,16 @@ impl<J: Job + ?Sized> Worker<J> {
     }
 }
 
-impl<J: Job + ?Sized> Drop for Worker<J> {
-    /// If the work was cut short, for its runtime has ended: whoever waits gets an error, and the
-    /// next one to come works.
+impl<J: Waited + ?Sized> Drop for Worker<J> {
+    /// If the work was cut short, for its runtime has ended, and nobody else is at it: whoever waits
+    /// gets an error, and the next one to come works.
     fn drop(&mut self) {
         if !self.is_done {
             let mut state = self.line.state();
-            state.is_worked_on = false;
-            state.jobs.clear();
+            state.workers = state.workers.saturating_sub(1);
+            if state.workers == 0 {
+                state.jobs.clear();
+            }
         }
     }
 }
