@@ -121,15 +121,17 @@ impl Store for MapStore {
                 }
                 return Answer::Ready(Ok(Verdict::Denied(counts(&pages))));
             }
-            let mut keys = Vec::new();
+            let (mut keys, mut at) = (Vec::new(), request.now);
             for (charge, page) in request.charges.iter().zip(&mut pages) {
                 page.count.held += page.measure.held(request.units);
                 page.look_ahead(1);
+                // Should the clock have been set back, it counts from the newest step.
+                at = page.buckets.as_ref().map_or(at, |buckets| buckets.counts_from(at));
                 let key = key(&charge.counter);
                 books.pages.insert(key.clone(), page.clone());
                 keys.push(key);
             }
-            let hold = Held { keys, units: request.units, at: request.now };
+            let hold = Held { keys, units: request.units, at };
             books.holds.insert(request.id, hold);
         }
         let hold = Hold::new(request.id, self.0.clone());
@@ -158,7 +160,7 @@ impl Store for MapStore {
             let (before, used) = (page.count.used, change.applied_to(page.count.used));
             page.count.used = used;
             if let Some(buckets) = &mut page.buckets {
-                buckets.add(now, used.saturating_sub(before));
+                buckets.add(buckets.counts_from(now), used.saturating_sub(before));
                 buckets.take(before.saturating_sub(used));
             }
             books.pages.insert(key(counter), page);

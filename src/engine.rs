@@ -134,13 +134,13 @@ impl Engine {
         profile: &Profile,
         feature: &str,
     ) -> Result<Arc<Allowance>, Error> {
-        profile.id().check()?;
+        profile.check_ids()?;
         self.catalog.load().allowance(profile, feature).cloned()
     }
 
     /// What `profile` may spend of every feature.
     pub(crate) fn allowances(&self, profile: &Profile) -> Result<Vec<Arc<Allowance>>, Error> {
-        profile.id().check()?;
+        profile.check_ids()?;
         let catalog = self.catalog.load();
         let features = catalog.features();
         features.map(|feature| catalog.allowance(profile, feature).cloned()).collect()

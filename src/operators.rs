@@ -163,7 +163,9 @@ impl Quotas {
             Ok(allowance) => allowance,
             Err(error) => return Answer::Ready(Err(error)),
         };
-        let counters = match Counter::all(profile, &allowance, now) {
+        let limits = allowance.limits().iter().filter(|keyed| concerned(keyed.key.scope()));
+        let counters = limits.map(|keyed| Counter::at(profile, keyed, now));
+        let counters = match counters.collect::<Result<Vec<_>, _>>() {
             Ok(counters) => counters,
             Err(error) => return Answer::Ready(Err(error)),
         };
@@ -171,7 +173,7 @@ impl Quotas {
         // A store makes the same change of all counters that it is given.
         for measure in [Measure::Units, Measure::Requests] {
             let mut counters = counters.clone();
-            counters.retain(|it| it.limit.measure() == measure && concerned(it.limit.scope()));
+            counters.retain(|counter| counter.limit.measure() == measure);
             if !counters.is_empty() {
                 let changed = self.engine().store.change(&counters, change.counted(measure), now);
                 answer = answer.and(changed);

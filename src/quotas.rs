@@ -66,7 +66,8 @@ impl Quotas {
         self.reserve_at(profile, feature, units, self.0.now())
     }
 
-    /// The same for about so many units: for fewer, if that is all that the limits could ever hold.
+    /// The same for about so many units: for fewer, if that is all that the limits could ever hold, and
+    /// for at least 1, so that an estimate of nothing is not free.
     /// For what is estimated before, and known and [committed](Reservation::commit_units) afterwards.
     ///
     /// # Errors
@@ -103,7 +104,7 @@ impl Quotas {
     ) -> Answer<Result<Decision, Error>> {
         match self.0.allowance(profile, feature) {
             Ok(allowance) => {
-                let units = units.min(allowance.capacity());
+                let units = units.clamp(1, allowance.capacity());
                 self.reserve_of(profile, allowance, units, now)
             }
             Err(error) => Answer::Ready(Err(error)),
@@ -132,7 +133,7 @@ impl Quotas {
         now: Timestamp,
     ) -> Answer<Result<Decision, Error>> {
         let mode = self.0.mode();
-        if mode == Mode::Unmetered || profile.is_unlimited() {
+        if mode == Mode::Unmetered || profile.is_unlimited() || allowance.limits().is_empty() {
             let standing = Standing::uncounted(allowance, now);
             return Answer::Ready(Ok(Decision::Granted(Reservation::new(None, units, standing))));
         }
@@ -142,7 +143,7 @@ impl Quotas {
                 .map(|standing| Ok(Decision::Granted(Reservation::new(None, 0, standing?))));
         }
         // What could never fit is counted as the most that can be.
-        let denies = mode == Mode::Enforce && !allowance.is_shadow();
+        let denies = mode == Mode::Enforce && allowance.bounds_units();
         let units = if denies { units } else { units.min(MAX_UNITS) };
         let mut charges: SmallVec<[Charge<'_>; 4]> = SmallVec::new();
         for keyed in allowance.limits() {
@@ -170,7 +171,8 @@ impl Quotas {
         answer.map(decide)
     }
 
-    /// Whether `units` of `feature` would be granted now. Nothing is written.
+    /// Whether `units` of `feature` would be granted now. Nothing is written. Where a window rolls, its
+    /// denial tells when the first unit comes back, not when all of them fit.
     ///
     /// # Errors
     ///
@@ -201,7 +203,8 @@ impl Quotas {
         })
     }
 
-    /// Charges `units` after the fact, without asking whether they fit, as one request. Nothing is charged to an
+    /// Charges `units` after the fact, without asking whether they fit, as one request. Limits that count
+    /// requests are told in a call of their own: after a store failure either may be done. Nothing is charged to an
     /// unlimited profile, nor while the engine is [unmetered](Mode::Unmetered).
     ///
     /// # Errors

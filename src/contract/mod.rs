@@ -143,6 +143,7 @@ macro_rules! contract {
             no_span_is_granted_more_than_the_amount
             units_fit_when_a_denial_says_so
             a_late_commit_counts_from_when_it_was_reserved
+            a_clock_that_is_set_back_grants_nothing_twice
             changes_of_a_rolling_window_come_and_go
             // settled_once
             a_reservation_is_settled_as_it_is_told

@@ -108,6 +108,28 @@ pub async fn a_late_commit_counts_from_when_it_was_reserved<S: Subject<Books: St
     payer.deny(1).await;
 }
 
+/// While a clock is set back nothing is counted as long ago: what was used stays used, and what is
+/// reserved and recorded meanwhile counts.
+pub async fn a_clock_that_is_set_back_grants_nothing_twice<S: Subject<Books: Store>>(subject: &S) {
+    let clock = subject.clock();
+    clock.advance(3 * LENGTH);
+    let payer = payer(subject, "7").await;
+    payer.spend(4).await;
+    let noted = clock.now();
+    clock.set(earlier(earlier(noted, LENGTH), LENGTH).into());
+    payer.spend(3).await;
+    payer.record(2).await;
+    assert_eq!(payer.count().await, (9, 0), "(used, held) while the clock is behind");
+    payer.deny(2).await;
+    payer.spend(1).await;
+    payer.deny(1).await;
+    clock.set(noted.into());
+    payer.deny(1).await;
+    clock.advance(LENGTH + STEP);
+    assert_eq!(payer.count().await, (0, 0), "(used, held) when all has come back");
+    payer.spend(AMOUNT).await;
+}
+
 /// What is recorded counts from then on; a credit takes the latest, a reset all.
 pub async fn changes_of_a_rolling_window_come_and_go<S: Subject<Books: Store>>(subject: &S) {
     let clock = subject.clock();

@@ -145,9 +145,7 @@ impl Allowance {
 
     /// The most units that a reservation can be granted, at least 1.
     pub(crate) fn capacity(&self) -> u64 {
-        let limits = self.limits.iter().map(|keyed| &keyed.limit);
-        let bounding = limits.filter(|it| it.measure() == Measure::Units && !it.is_shadow());
-        bounding.map(Limit::amount).min().unwrap_or(u64::MAX).max(1)
+        self.bounding().map(Limit::amount).min().unwrap_or(MAX_UNITS).max(1)
     }
 
     /// The limits that count units; there may be none.
@@ -160,9 +158,14 @@ impl Allowance {
         }
     }
 
-    /// Whether no limit ever denies.
-    pub(crate) fn is_shadow(&self) -> bool {
-        self.limits.iter().all(|keyed| keyed.limit.is_shadow())
+    /// Whether some limit can deny units for their number.
+    pub(crate) fn bounds_units(&self) -> bool {
+        self.bounding().next().is_some()
+    }
+
+    fn bounding(&self) -> impl Iterator<Item = &Limit> {
+        let limits = self.limits.iter().map(|keyed| &keyed.limit);
+        limits.filter(|it| it.measure() == Measure::Units && !it.is_shadow())
     }
 
     /// The limits as `describe` puts them, which is asked once: where all windows are of their

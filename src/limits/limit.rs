@@ -83,7 +83,8 @@ impl Limit {
         self
     }
 
-    /// Names the unit, for headers: `tokens`. By the same rules as other names.
+    /// Names the unit, for headers: `tokens`. By the same rules as other names. What counts requests, or
+    /// those in flight, has a unit of its own already.
     #[must_use]
     pub fn unit(mut self, name: impl AsRef<str>) -> Self {
         self.unit = Some(CompactString::new(name));

@@ -184,6 +184,11 @@ impl Profile {
         self.tenant.as_ref()
     }
 
+    pub(crate) fn check_ids(&self) -> Result<(), Error> {
+        self.id.check()?;
+        self.tenant.as_ref().map_or(Ok(()), ProfileId::check)
+    }
+
     /// The id of this profile's `scope`; none if it has no tenant and it is the tenant's.
     pub(crate) fn scope_id(&self, scope: Scope) -> Option<&ProfileId> {
         match scope {

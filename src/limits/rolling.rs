@@ -108,6 +108,13 @@ impl Buckets {
         self.rolling.leaves_at(self.newest)
     }
 
+    /// From when on what is reserved at `now` counts: not from before the newest step, should the
+    /// clock have been set back.
+    #[must_use]
+    pub fn counts_from(&self, now: Timestamp) -> Timestamp {
+        now.max(Timestamp::from_millis(self.newest.saturating_mul(self.rolling.step)))
+    }
+
     /// Lets go what does not count any more. Time does not run back.
     pub fn advance(&mut self, now: Timestamp) {
         let steps = self.rolling.bucket(now).saturating_sub(self.newest);

@@ -45,8 +45,8 @@ pub enum Window {
     /// Spans of this length, laid end to end from the Unix epoch: a whole number of milliseconds,
     /// at least 1.
     Fixed(Duration),
-    /// Not at once: units come back a length of this after they were reserved, in steps of a sixtieth
-    /// of it. In no span of this length are more units reserved than the amount, wherever it begins. A
+    /// Not at once: units come back a length of this after they were reserved, or up to a step later. A
+    /// step is a sixtieth of it, rounded up to whole milliseconds. In no span of this length are more units reserved than the amount, wherever it begins. A
     /// whole number of milliseconds, at least 1.
     Rolling(Duration),
     /// Never: what is used stays used.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 
 use super::handle_error::HandleError;
+use super::shadow::WouldDeny;
 use crate::count::Spent;
 use crate::decision::Check;
 use crate::error::Error;
@@ -60,6 +61,8 @@ struct State {
     decision: Option<Decision>,
     /// What the handler has set aside beside that.
     more: Vec<Reservation>,
+    /// What would have denied any of it, until the response tells.
+    would_deny: Option<WouldDeny>,
     word: Option<Spent>,
     /// Whether the handler has taken the reservation.
     taken: bool,
@@ -67,6 +70,10 @@ struct State {
 }
 
 impl State {
+    fn note_shadows(&mut self, reservation: &Reservation) {
+        self.would_deny = WouldDeny::of(reservation).or(self.would_deny.take());
+    }
+
     fn unreserved(&mut self) -> Result<&mut Self, HandleError> {
         match self.decision {
             Some(Decision::Granted(_)) => Err(HandleError::AlreadyReserved),
@@ -89,7 +96,12 @@ impl QuotaHandle {
         order: Option<Box<Order>>,
         decision: Option<Decision>,
     ) -> Self {
-        let state = State { decision, more: Vec::new(), word: None, taken: false, settled: false };
+        let would_deny = match &decision {
+            Some(Decision::Granted(reservation)) => WouldDeny::of(reservation),
+            _ => None,
+        };
+        let (more, word) = (Vec::new(), None);
+        let state = State { decision, more, would_deny, word, taken: false, settled: false };
         Self(Arc::new(Shared { layer, outer, order, state: Mutex::new(state) }))
     }
 
@@ -161,8 +173,13 @@ impl QuotaHandle {
             Decision::Granted(reservation) => Check::Allowed(reservation.standing().clone()),
             Decision::Denied(denial) => Check::Denied(denial.clone()),
         };
+        let mut state = self.open()?;
         // Another clone of the handle may have been faster.
-        self.open()?.unreserved()?.decision = Some(decision);
+        let state = state.unreserved()?;
+        if let Decision::Granted(reservation) = &decision {
+            state.note_shadows(reservation);
+        }
+        state.decision = Some(decision);
         Ok(check)
     }
 
@@ -194,7 +211,10 @@ impl QuotaHandle {
             Decision::Granted(reservation) => {
                 let standing = reservation.standing().clone();
                 // If the request has ended meanwhile, it is given back.
-                self.open()?.reserved()?.more.push(reservation);
+                let mut state = self.open()?;
+                let state = state.reserved()?;
+                state.note_shadows(&reservation);
+                state.more.push(reservation);
                 Ok(Check::Allowed(standing))
             }
             Decision::Denied(denial) => Ok(Check::Denied(denial)),
@@ -244,6 +264,10 @@ impl QuotaHandle {
         if let Some(Decision::Granted(reservation)) = &mut state.decision {
             reservation.close(spent);
         }
+    }
+
+    pub(super) fn take_would_deny(&self) -> Option<WouldDeny> {
+        self.state().would_deny.take()
     }
 
     pub(super) fn with_standing<T>(&self, read: impl FnOnce(&Standing) -> T) -> Option<T> {

@@ -138,8 +138,11 @@ fn seconds(limit: &Limit, count: &Count) -> Option<u64> {
 
 /// The unit, where it is not the draft's default, requests.
 fn unit(limit: &Limit) -> Option<&str> {
-    let in_flight = (limit.measure() == Measure::InFlight).then_some("concurrent-requests");
-    limit.unit_name().or(in_flight)
+    match limit.measure() {
+        Measure::Units => limit.unit_name(),
+        Measure::Requests => None,
+        Measure::InFlight => Some("concurrent-requests"),
+    }
 }
 
 /// Draft 7 requires a window and a reset, so a lifetime limit cannot be said in it.

@@ -76,7 +76,7 @@ impl Rule {
     }
 
     /// About as many units as `estimate` finds in the request's head, or `fallback` where it cannot
-    /// tell: never more than the feature's limits could ever hold, so that a wild guess is not a
+    /// tell: at least 1, and never more than the feature's limits could ever hold, so that a wild guess is not a
     /// denial for ever. The handler [charges](crate::QuotaHandle::charge) what it took in the end.
     ///
     /// ```

@@ -18,7 +18,6 @@ use super::refusal::Refusal;
 use super::route::Routes;
 use super::rule::{Asked, Rule};
 use super::settling::{Policy, Settling};
-use super::shadow::WouldDeny;
 use crate::clock::Timestamp;
 use crate::decision::Denial;
 use crate::error::{Error, StoreError};
@@ -137,14 +136,10 @@ impl Rules {
             extensions.insert(denial.clone());
         }
         let outer = extensions.get::<QuotaHandle>().cloned();
-        let would_deny = match &decision {
-            Some(Decision::Granted(reservation)) => WouldDeny::of(reservation),
-            _ => None,
-        };
         let handle = QuotaHandle::new(self.layer, outer, order, decision);
         extensions.insert(handle.clone());
         let policy = self.policy.as_ref().map(|policy| policy.pick().clone());
-        Settling::new(handle, policy, self.headers, request.method()).telling(would_deny)
+        Settling::new(handle, policy, self.headers, request.method())
     }
 
     /// The answer to a denied request.
@@ -199,7 +194,7 @@ impl Rules {
             Err(refusal) => return Answer::Ready(Admission::Refuse(refusal.clone())),
         };
         if rule.is_reserved_by_handler() {
-            if let Err(error) = profile.id().check() {
+            if let Err(error) = profile.check_ids() {
                 return Answer::Ready(Admission::Refuse(error.into()));
             }
             return Answer::Ready(Admission::Run(None, Some(order(&self.quotas, profile, rule))));

@@ -13,7 +13,6 @@ use super::handle::QuotaHandle;
 use super::headers::Headers;
 use super::outcome::{Ending, Outcome, grpc_status};
 use super::problem::is_grpc;
-use super::shadow::WouldDeny;
 use crate::count::Spent;
 use crate::decision::Settlement;
 
@@ -25,7 +24,6 @@ pub(super) struct Settling {
     handle: QuotaHandle,
     policy: Option<Arc<Policy>>,
     headers: Headers,
-    would_deny: Option<WouldDeny>,
     request: Asked,
     /// Whether the inner service or body is being called: if that does not return, it panicked.
     running: bool,
@@ -57,7 +55,6 @@ impl Settling {
             handle,
             policy,
             headers,
-            would_deny: None,
             request: match *method {
                 Method::HEAD => Asked::Head,
                 Method::CONNECT => Asked::Connect,
@@ -70,12 +67,6 @@ impl Settling {
             body_bytes: 0,
             body_length: None,
         }
-    }
-
-    /// Tells with the response what would have denied the request.
-    pub(super) fn telling(mut self, would_deny: Option<WouldDeny>) -> Self {
-        self.would_deny = would_deny;
-        self
     }
 
     /// Calls the inner service or polls its body, and notices if that panics.
@@ -99,7 +90,7 @@ impl Settling {
         }
         let ending = if complete { Ending::Complete } else { Ending::Headers };
         self.settle(ending, Some(response.headers()));
-        if let Some(would_deny) = self.would_deny.take() {
+        if let Some(would_deny) = self.handle.take_would_deny() {
             response.extensions_mut().insert(would_deny);
         }
         if self.headers != Headers::None {

@@ -8,6 +8,7 @@ use crate::standing::{Standing, Status};
 /// What would have denied a request if it were enforced: limits of an engine in [shadow
 /// mode](crate::Mode::Shadow), or [shadow limits](crate::Limit::shadow). In the extensions of the
 /// response, for a layer further out to count or to log; with feature `tracing` it is also an event.
+/// Where a request passed several layers, it is the outermost's.
 ///
 /// ```
 /// use http::Response;
@@ -28,7 +29,8 @@ impl WouldDeny {
     /// What would have denied what was granted, if anything.
     pub(super) fn of(reservation: &Reservation) -> Option<Self> {
         let standing = reservation.standing();
-        standing.exceeded().next()?;
+        // Nothing is asked of a limit by nothing.
+        standing.exceeded().next().filter(|_| reservation.units() > 0)?;
         let would_deny = Self(Arc::new(standing.clone()));
         say(&would_deny);
         Some(would_deny)

@@ -96,7 +96,11 @@ impl<S: Store> ExhaustedCache<S> {
             }
             let used_alone = Count { held: 0, ..entry.count };
             let rolls = charge.counter.limit.rolling().is_some();
-            exhausted |= !rolls && !charge.admits(&used_alone, request.units);
+            if rolls && !charge.admits(&entry.count, request.units) {
+                // It is the one to say when these units fit.
+                return None;
+            }
+            exhausted |= !charge.admits(&used_alone, request.units);
             counts.push(entry.count);
         }
         exhausted.then_some(counts)

@@ -49,7 +49,7 @@ struct CounterEntry {
 struct HoldEntry {
     id: HoldId,
     units: u64,
-    /// When it was made.
+    /// From when on it counts where a window rolls.
     at: Timestamp,
     /// A counter keeps its slot while a hold refers to it.
     slots: SmallVec<[usize; 2]>,
@@ -147,7 +147,7 @@ impl Ledger {
         counters: impl Iterator<Item = (&'a Charge<'a>, Place, &'a mut Count)>,
     ) {
         let mut slots = SmallVec::new();
-        let mut opened = false;
+        let (mut opened, mut at) = (false, request.now);
         for (charge, place, count) in counters {
             opened |= place.slot.is_none();
             let slot = self.slot(&charge.counter, place, request.now);
@@ -156,11 +156,12 @@ impl Ledger {
                 entry.holds = entry.holds.saturating_add(1);
                 entry.count.held = entry.count.held.saturating_add(units);
                 entry.look_ahead();
+                at = entry.buckets.as_ref().map_or(at, |buckets| buckets.counts_from(at));
                 *count = entry.count;
             }
             slots.push(slot);
         }
-        let hold = HoldEntry { id: request.id, units: request.units, at: request.now, slots };
+        let hold = HoldEntry { id: request.id, units: request.units, at, slots };
         self.holds.insert_unique(hold_hash(hold.id), hold, |hold| hold_hash(hold.id));
         if opened {
             self.sweep(request.now);
@@ -301,7 +302,7 @@ impl CounterEntry {
 
     fn set_used(&mut self, used: u64, now: Timestamp) {
         if let Some(buckets) = &mut self.buckets {
-            buckets.add(now, used.saturating_sub(self.count.used));
+            buckets.add(buckets.counts_from(now), used.saturating_sub(self.count.used));
             buckets.take(self.count.used.saturating_sub(used));
         }
         self.count.used = used;

@@ -22,7 +22,7 @@ use crate::limits::ProfileId;
 ///
 /// All counts of a profile, of a tenant, or of everyone lie under one lock, which each shares with one
 /// in 256 others; no lock is global. Where a request takes from several, it has their locks at once. A count is kept while its window is open, so memory grows with the profiles that are
-/// active in one window: about 100 bytes for each of their limits. Closed windows are swept a few
+/// active in one window: about 100 bytes for each of their limits, and 600 where a window rolls. Closed windows are swept a few
 /// at a time by the calls that open new ones; no background work is needed.
 ///
 /// A clock that is set back is safe: a window that is still remembered (a minute longer than it is

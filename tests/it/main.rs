@@ -31,6 +31,7 @@ mod redis;
 #[cfg(feature = "remote")]
 mod remote;
 mod routes;
+mod scopes;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod servers;
 mod settled_once;

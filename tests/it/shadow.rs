@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_quota::{Limit, Mode, Plan, Quotas, Window, WouldDeny};
+use tower_quota::{Limit, Mode, Plan, QuotaHandle, Quotas, Rule, Window, WouldDeny};
 
 use crate::support::{denied, get, granted, metered, noon, profile, reserve, spend};
 
@@ -45,6 +45,38 @@ fn what_is_more_than_can_be_counted_passes_where_no_limit_denies() {
     let quotas = Quotas::builder().plan(plan).clock(noon()).build().unwrap();
     let reservation = crate::support::reserve_units(&quotas, &profile("7"), u64::MAX);
     assert_eq!(granted(reservation).standing().exceeded().count(), 1);
+}
+
+/// Only requests are limited, and tokens are looked at: as many as nobody can count are no reason to
+/// deny what comes next.
+#[test]
+fn a_shadow_that_is_full_to_the_brim_denies_nobody() {
+    let limits = [
+        Limit::new(3, Window::Day).named("requests").per_request(),
+        Limit::new(10, Window::Day).named("tokens").shadow(),
+    ];
+    let plan = Plan::new("free").feature("remix", limits);
+    let quotas = Quotas::builder().plan(plan).clock(noon()).build().unwrap();
+    let _first = granted(crate::support::reserve_units(&quotas, &profile("7"), u64::MAX));
+    let second = granted(reserve(&quotas, &profile("7")));
+    assert_eq!(second.standing().exceeded().count(), 1);
+}
+
+#[tokio::test]
+async fn what_a_handler_reserves_is_told_too_and_what_asks_for_nothing_is_not() {
+    let quotas = tried_out();
+    spend(&quotas, &profile("7"), 1);
+    for (units, expected) in [(0, None), (1, Some(vec!["minute".to_owned()]))] {
+        let inner = service_fn(async |request: Request<()>| {
+            let quota: &QuotaHandle = request.extensions().get().unwrap();
+            quota.reserve(units).await.unwrap();
+            Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new()))
+        });
+        let rule = Rule::new("remix").reserve_in_handler();
+        let layer = metered(&quotas).feature(rule).build().unwrap();
+        let response = layer.layer(inner).oneshot(get()).await.unwrap();
+        assert_eq!(told(&response), expected, "{units} units");
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ const LANES: usize = 64;
 /// How often a change is sent, and how many time-outs it may take with the wait for its turn.
 const ATTEMPTS: u32 = 3;
 
-/// Lines of changes. Those of which the first counter is of one scope are all in one line.
+/// Lines of changes. Those of one profile are all in one line.
 pub(super) struct Lanes {
     lanes: [Lane; LANES],
     hasher: RandomState,
@@ -49,7 +49,9 @@ impl Lanes {
         // Before it waits for its turn behind others that wait for the books.
         link.breaker.check("change")?;
         let limit = link.timeout.saturating_mul(ATTEMPTS);
-        let lane = self.lane(counters.first().map(|counter| &counter.scope));
+        // Not by what everybody shares: all would wait for each other.
+        let own = counters.iter().min_by_key(|counter| counter.limit.scope());
+        let lane = self.lane(own.map(|counter| &counter.scope));
         within("change", limit, lane.change(link, counters, change)).await
     }
 

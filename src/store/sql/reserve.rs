@@ -52,22 +52,19 @@ fn is_stale(request: &RemoteReserve, now: Timestamp) -> bool {
 fn hold(draft: &mut Draft, request: &RemoteReserve) {
     let deadline = draft.now.saturating_add(draft.lease.length);
     for charge in &*request.charges {
-        let rolling = charge.counter.limit.rolling();
+        let key = Key::from(charge.counter.key());
+        let Some(page) = draft.counters.get_mut(&key) else { continue };
+        page.row.roll(charge.counter.limit.rolling(), draft.now);
         let row = HoldRow {
             units: to_count(charge.units(request.units)),
             lapse: charge.lapse(request.lapse),
             deadline,
             marked: false,
-            made_at: rolling.map(|_| draft.now),
+            made_at: page.row.counts_from(draft.now),
         };
-        let key = Key::from(charge.counter.key());
-        if let Some(page) = draft.counters.get_mut(&key) {
-            page.row.roll(rolling, draft.now);
-            page.row.hold(&row);
-            page.changed = true;
-        }
-        let page = draft.holds.entry((key, request.id)).or_insert(HoldPage::NONE);
-        page.row = Some(row);
+        page.row.hold(&row);
+        page.changed = true;
+        draft.holds.entry((key, request.id)).or_insert(HoldPage::NONE).row = Some(row);
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct HoldRow {
     pub(crate) deadline: Timestamp,
     /// Whether the counter's row says already that the lease has ended.
     pub(crate) marked: bool,
-    /// When it was made, if the window rolls.
+    /// From when on it counts, if the window rolls.
     pub(crate) made_at: Option<Timestamp>,
 }
 
@@ -98,7 +98,7 @@ impl CounterRow {
         let before = self.used_with_due().unsigned_abs();
         let used = change.applied_to(before).min(MAX_COUNT);
         if let Some(buckets) = &mut self.buckets {
-            buckets.add(now, used.saturating_sub(before));
+            buckets.add(buckets.counts_from(now), used.saturating_sub(before));
             buckets.take(before.saturating_sub(used));
         }
         self.set_used(used);
@@ -123,6 +123,11 @@ impl CounterRow {
             let used = self.used_with_due().saturating_add(units);
             self.set_used(used.max(0).unsigned_abs());
         }
+    }
+
+    /// From when on what is held at `now` counts, where the window rolls.
+    pub(crate) fn counts_from(&self, now: Timestamp) -> Option<Timestamp> {
+        self.buckets.as_ref().map(|buckets| buckets.counts_from(now))
     }
 
     pub(crate) fn hold(&mut self, hold: &HoldRow) {

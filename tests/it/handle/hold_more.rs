@@ -174,6 +174,18 @@ async fn an_estimate_of_a_feature_that_is_not_in_the_plan_is_denied() {
 }
 
 #[tokio::test]
+async fn an_estimate_of_nothing_is_not_free() {
+    let quotas = chat(&noon());
+    for _ in 0..2 {
+        let decision = now(quotas.reserve_about(&payer(), "remix", 0)).unwrap();
+        crate::support::granted(decision).commit_units(500);
+    }
+    assert_eq!(counts(&quotas), [(2, 0), (1_000, 0)]);
+    let denial = crate::support::denied(now(quotas.reserve_about(&payer(), "remix", 0)).unwrap());
+    assert_eq!(denial.units(), 1);
+}
+
+#[tokio::test]
 async fn a_handler_may_reserve_by_an_estimate_too() {
     let quotas = chat(&noon());
     let inner = service_fn(async |request: Request<()>| {

@@ -115,7 +115,7 @@ impl Page {
     fn change(&mut self, change: Change, now: Timestamp) {
         let used = change.applied_to(self.used).min(MAX_COUNT);
         if let Some(buckets) = &mut self.buckets {
-            buckets.add(now, used.saturating_sub(self.used));
+            buckets.add(buckets.counts_from(now), used.saturating_sub(self.used));
             buckets.take(self.used.saturating_sub(used));
         }
         self.used = used;
@@ -200,7 +200,9 @@ impl RemoteBooks for PlainBooks {
             if new {
                 let (units, lapse) = (charge.units(request.units), charge.lapse(request.lapse));
                 let deadline = now.saturating_add(self.lease.length);
-                let entry = Entry { units, lapse, made_at: now, deadline, lapsed: false };
+                let buckets = page.buckets.as_ref();
+                let made_at = buckets.map_or(now, |buckets| buckets.counts_from(now));
+                let entry = Entry { units, lapse, made_at, deadline, lapsed: false };
                 page.entries.insert(request.id, entry);
                 page.held += units;
             }
