@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 
 use super::handle_error::HandleError;
+use super::handle_state::State;
 use super::shadow::WouldDeny;
 use crate::count::Spent;
 use crate::decision::Check;
@@ -56,39 +57,6 @@ pub(super) struct Order {
     pub(super) feature: String,
 }
 
-struct State {
-    /// None while the handler has not reserved, and where the store failed and requests may pass.
-    decision: Option<Decision>,
-    /// What the handler has set aside beside that.
-    more: Vec<Reservation>,
-    /// What would have denied any of it, until the response tells.
-    would_deny: Option<WouldDeny>,
-    word: Option<Spent>,
-    /// Whether the handler has taken the reservation.
-    taken: bool,
-    settled: bool,
-}
-
-impl State {
-    fn note_shadows(&mut self, reservation: &Reservation) {
-        self.would_deny = WouldDeny::of(reservation).or(self.would_deny.take());
-    }
-
-    fn unreserved(&mut self) -> Result<&mut Self, HandleError> {
-        match self.decision {
-            Some(Decision::Granted(_)) => Err(HandleError::AlreadyReserved),
-            _ => Ok(self),
-        }
-    }
-
-    fn reserved(&mut self) -> Result<&mut Self, HandleError> {
-        match self.decision {
-            Some(Decision::Granted(_)) if !self.taken => Ok(self),
-            _ => Err(HandleError::NothingToExtend),
-        }
-    }
-}
-
 impl QuotaHandle {
     pub(super) fn new(
         layer: u64,
@@ -96,12 +64,7 @@ impl QuotaHandle {
         order: Option<Box<Order>>,
         decision: Option<Decision>,
     ) -> Self {
-        let would_deny = match &decision {
-            Some(Decision::Granted(reservation)) => WouldDeny::of(reservation),
-            _ => None,
-        };
-        let (more, word) = (Vec::new(), None);
-        let state = State { decision, more, would_deny, word, taken: false, settled: false };
+        let state = State::new(decision);
         Self(Arc::new(Shared { layer, outer, order, state: Mutex::new(state) }))
     }
 

@@ -9,6 +9,7 @@ mod extract;
 mod future;
 mod handle;
 mod handle_error;
+mod handle_state;
 mod head;
 mod headers;
 mod identity;

@@ -1,24 +1,19 @@
 //! The books of one stripe: counters in a slab, found by a hash table, swept by a cursor.
 
-use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use slab::Slab;
 use smallvec::SmallVec;
 
+use super::entry::{CounterEntry, HoldEntry, counter_hash};
 use super::hold::HoldId;
 use super::request::{Change, Charge, Counter, Reserve};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
-use crate::limits::{Buckets, LimitKey, ProfileId};
-
-/// How long a closed window is remembered: for a request that read the clock just before the end,
-/// and for a clock that is set back a little.
-const REMEMBERED: Duration = Duration::from_secs(60);
+use crate::limits::Buckets;
 
 /// How many slots the cursor passes after a call that opened a counter: enough to free what one
 /// window leaves behind long before the next window has opened as much.
@@ -34,25 +29,6 @@ pub(super) struct Ledger {
     cursor: usize,
     /// The latest end of a window that has been forgotten.
     forgotten: Timestamp,
-}
-
-struct CounterEntry {
-    scope: ProfileId,
-    limit: Arc<LimitKey>,
-    count: Count,
-    /// What is used, where the window rolls: `count` has the sum.
-    buckets: Option<Box<Buckets>>,
-    /// Holds that refer to this slot, counted apart: a hold may be of no units.
-    holds: u32,
-}
-
-struct HoldEntry {
-    id: HoldId,
-    units: u64,
-    /// From when on it counts where a window rolls.
-    at: Timestamp,
-    /// A counter keeps its slot while a hold refers to it.
-    slots: SmallVec<[usize; 2]>,
 }
 
 /// Where a counter is, or would be.
@@ -272,61 +248,6 @@ impl Ledger {
             self.counters.remove(slot);
         }
     }
-}
-
-impl CounterEntry {
-    /// Lets go what does not count any more, where the window rolls.
-    fn roll(&mut self, now: Timestamp) {
-        if let Some(buckets) = &mut self.buckets {
-            buckets.advance(now);
-            self.count.used = buckets.sum();
-            self.look_ahead();
-        }
-    }
-
-    /// The window of one that rolls ends when the first unit comes back.
-    fn look_ahead(&mut self) {
-        if let Some(buckets) = &self.buckets {
-            self.count.window.end = buckets.come_back_at(1, self.count.held);
-        }
-    }
-
-    fn settle(&mut self, hold: &HoldEntry, spent: Spent) {
-        let used = self.count.used;
-        self.count.settle(self.limit.measure(), hold.units, spent);
-        if let Some(buckets) = &mut self.buckets {
-            buckets.add(hold.at, self.count.used.saturating_sub(used));
-            self.count.used = buckets.sum();
-        }
-    }
-
-    fn set_used(&mut self, used: u64, now: Timestamp) {
-        if let Some(buckets) = &mut self.buckets {
-            buckets.add(buckets.counts_from(now), used.saturating_sub(self.count.used));
-            buckets.take(self.count.used.saturating_sub(used));
-        }
-        self.count.used = used;
-    }
-
-    /// Whether no hold refers to it, and nothing is used that still counts.
-    fn is_over(&self, now: Timestamp) -> bool {
-        let closed = self.count.window.end.saturating_add(REMEMBERED) <= now;
-        self.holds == 0 && (closed || self.count.used == 0)
-    }
-
-    fn hash(&self, hasher: &RandomState) -> u64 {
-        let scope = hasher.hash_one(&self.scope);
-        counter_hash(hasher, scope, &self.limit, self.count.window.start)
-    }
-}
-
-#[inline]
-fn counter_hash(hasher: &RandomState, scope: u64, limit: &LimitKey, start: Timestamp) -> u64 {
-    let mut state = hasher.build_hasher();
-    state.write_u64(scope);
-    limit.hash(&mut state);
-    start.hash(&mut state);
-    state.finish()
 }
 
 /// Ids are counted up: spread over all bits, they need no hashing.

@@ -27,6 +27,7 @@
 mod answer;
 #[cfg(feature = "remote")]
 mod books;
+mod entry;
 mod exhausted;
 mod hold;
 mod ledger;

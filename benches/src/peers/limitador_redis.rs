@@ -148,11 +148,11 @@ impl AsyncCounterStorage for Commands {
     }
 
     async fn is_within_limits(&self, _: &Counter, _: u64) -> Result<bool, StorageErr> {
-        unimplemented!("nobody here asks")
+        unreachable!("nobody here asks")
     }
 
     async fn check<'a>(&self, _: &mut Vec<Counter>, _: u64) -> Result<Authorization, StorageErr> {
-        unimplemented!("nobody here asks")
+        unreachable!("nobody here asks")
     }
 
     async fn check_and_update<'a>(
@@ -160,18 +160,18 @@ impl AsyncCounterStorage for Commands {
         _: &mut Vec<Counter>,
         _: u64,
     ) -> Result<Authorization, StorageErr> {
-        unimplemented!("nobody here asks")
+        unreachable!("nobody here asks")
     }
 
     async fn get_counters(&self, _: &HashSet<Arc<Limit>>) -> Result<HashSet<Counter>, StorageErr> {
-        unimplemented!("nobody here asks")
+        unreachable!("nobody here asks")
     }
 
     async fn delete_counters(&self, _: &HashSet<Arc<Limit>>) -> Result<(), StorageErr> {
-        unimplemented!("nobody here asks")
+        unreachable!("nobody here asks")
     }
 
     async fn clear(&self) -> Result<(), StorageErr> {
-        unimplemented!("nobody here asks")
+        unreachable!("nobody here asks")
     }
 }
