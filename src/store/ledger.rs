@@ -63,7 +63,8 @@ impl Ledger {
         let mut places: SmallVec<[Place; 2]> = SmallVec::new();
         let mut admitted = true;
         for charge in request.charges {
-            let (place, count) = self.find(hash, &charge.counter, request.now)?;
+            let place = self.find(hash, &charge.counter, request.now);
+            let count = self.count(place, &charge.counter)?;
             admitted &= charge.admits(&count, request.units);
             places.push(place);
             counts.push(count);
@@ -80,19 +81,15 @@ impl Ledger {
         Ok(admitted || repeated)
     }
 
-    /// Looks for a counter of a scope with this hash.
-    #[inline]
-    pub(super) fn find(
-        &mut self,
-        hash: u64,
-        counter: &Counter<'_>,
-        now: Timestamp,
-    ) -> Result<(Place, Count), StoreError> {
+    /// Looks for a counter of a scope with this hash, and brings it up to `now`.
+    pub(super) fn find(&mut self, hash: u64, counter: &Counter<'_>, now: Timestamp) -> Place {
         let place = self.place(hash, counter);
-        if let Some(entry) = place.slot.and_then(|slot| self.counters.get_mut(slot)) {
-            entry.roll(now);
+        if counter.limit.rolling().is_some() {
+            if let Some(entry) = place.slot.and_then(|slot| self.counters.get_mut(slot)) {
+                entry.roll(now);
+            }
         }
-        Ok((place, self.count(place, counter)?))
+        place
     }
 
     /// Tells whoever is denied when the units come back, where a window rolls.
@@ -131,9 +128,12 @@ impl Ledger {
                 let units = charge.counter.limit.measure().held(request.units);
                 entry.holds = entry.holds.saturating_add(1);
                 entry.count.held = entry.count.held.saturating_add(units);
-                entry.look_ahead();
-                at = entry.buckets.as_ref().map_or(at, |buckets| buckets.counts_from(at));
-                *count = entry.count;
+                // Only what has changed: to read all of what was just written in parts would stall.
+                count.held = entry.count.held;
+                if let Some(buckets) = &entry.buckets {
+                    at = buckets.counts_from(at);
+                    count.window.end = buckets.come_back_at(1, count.held);
+                }
             }
             slots.push(slot);
         }
@@ -196,7 +196,8 @@ impl Ledger {
         Place { hash, slot: slot.copied() }
     }
 
-    fn count(&self, place: Place, counter: &Counter<'_>) -> Result<Count, StoreError> {
+    /// What is counted where a counter was found.
+    pub(super) fn count(&self, place: Place, counter: &Counter<'_>) -> Result<Count, StoreError> {
         match place.slot.and_then(|slot| self.counters.get(slot)) {
             Some(entry) => Ok(entry.count),
             None if counter.window.end <= self.forgotten => {

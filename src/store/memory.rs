@@ -184,7 +184,8 @@ impl Locked<'_> {
         let mut found = SmallVec::new();
         for (seat, counter) in self.seats.iter().zip(counters) {
             if let Some(part) = self.parts.iter_mut().find(|part| part.index == seat.stripe) {
-                found.push(part.ledger.find(seat.hash, counter, now)?);
+                let place = part.ledger.find(seat.hash, counter, now);
+                found.push((place, part.ledger.count(place, counter)?));
             }
         }
         Ok(found)
