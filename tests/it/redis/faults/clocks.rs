@@ -27,15 +27,17 @@ async fn payers(server: &Redis, limits: [Limit; 2]) -> [Payer; 2] {
     [payer(Duration::ZERO).await, payer(Duration::from_secs(90)).await]
 }
 
+/// The scores of a sorted set, without its members: those are any bytes, line feeds too.
+const SCORES: &str = "local all, scores = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES'), {}
+    for at = 2, #all, 2 do table.insert(scores, all[at]) end
+    return scores";
+
 /// The deadlines of all holds on record, in milliseconds of the server's clock.
 fn deadlines(server: &Redis) -> Vec<i64> {
     let keys = server.command(&["KEYS", "quota:{7}h:*"]);
-    let of = |key| server.command(&["ZRANGE", key, "0", "-1", "WITHSCORES"]);
-    let words: Vec<String> = keys
-        .lines()
-        .flat_map(|key| of(key).lines().map(str::to_owned).collect::<Vec<_>>())
-        .collect();
-    words.chunks(2).map(|pair| pair[1].parse().unwrap()).collect()
+    let of = |key| server.command(&["EVAL", SCORES, "1", key]);
+    let scores = |key| of(key).lines().map(|score| score.parse().unwrap()).collect::<Vec<_>>();
+    keys.lines().flat_map(scores).collect()
 }
 
 #[tokio::test]
