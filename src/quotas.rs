@@ -15,6 +15,15 @@ use crate::reservation::{Decision, Reservation};
 use crate::standing::{Standing, Usage};
 use crate::store::{Answer, Change, Charge, Counter, HoldId, Reserve, Verdict};
 
+/// How many units are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asked {
+    /// So many, or none.
+    Exactly(u64),
+    /// So many, or as many as the limits could ever hold if that is less; at least 1.
+    About(u64),
+}
+
 /// The engine: it decides what may be spent, and keeps the books.
 ///
 /// It is cheap to clone, and all clones are one engine. Its answers are
@@ -63,7 +72,7 @@ impl Quotas {
         feature: &str,
         units: u64,
     ) -> Answer<Result<Decision, Error>> {
-        self.reserve_at(profile, feature, units, self.0.now())
+        self.reserve_at(profile, feature, Asked::Exactly(units), self.0.now())
     }
 
     /// The same for about so many units: for fewer, if that is all that the limits could ever hold, and
@@ -79,36 +88,25 @@ impl Quotas {
         feature: &str,
         units: u64,
     ) -> Answer<Result<Decision, Error>> {
-        self.reserve_about_at(profile, feature, units, self.0.now())
+        self.reserve_at(profile, feature, Asked::About(units), self.0.now())
     }
 
     pub(crate) fn reserve_at(
         &self,
         profile: &Profile,
         feature: &str,
-        units: u64,
+        asked: Asked,
         now: Timestamp,
     ) -> Answer<Result<Decision, Error>> {
-        match self.0.allowance(profile, feature) {
-            Ok(allowance) => self.reserve_of(profile, allowance, units, now),
-            Err(error) => Answer::Ready(Err(error)),
-        }
-    }
-
-    pub(crate) fn reserve_about_at(
-        &self,
-        profile: &Profile,
-        feature: &str,
-        units: u64,
-        now: Timestamp,
-    ) -> Answer<Result<Decision, Error>> {
-        match self.0.allowance(profile, feature) {
-            Ok(allowance) => {
-                let units = units.clamp(1, allowance.capacity());
-                self.reserve_of(profile, allowance, units, now)
-            }
-            Err(error) => Answer::Ready(Err(error)),
-        }
+        let allowance = match self.0.allowance(profile, feature) {
+            Ok(allowance) => allowance,
+            Err(error) => return Answer::Ready(Err(error)),
+        };
+        let units = match asked {
+            Asked::Exactly(units) => units,
+            Asked::About(units) => units.clamp(1, allowance.capacity()),
+        };
+        self.reserve_of(profile, allowance, units, now)
     }
 
     /// Sets more units aside for a request that has a reservation: it has been counted as a request.

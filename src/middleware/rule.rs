@@ -6,6 +6,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 
 use super::head::RequestHead;
+use crate::quotas::Asked;
 
 /// How the requests of a route are metered: which feature they use, how many units of it, and what
 /// becomes of a denial.
@@ -35,15 +36,6 @@ enum Units {
 }
 
 type Estimate = dyn Fn(&RequestHead<'_>) -> Option<u64> + Send + Sync;
-
-/// How many units a request asks for.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Asked {
-    /// So many, or none.
-    Exactly(u64),
-    /// So many, or as many as the limits could ever hold if that is less.
-    About(u64),
-}
 
 impl Rule {
     /// One unit of `feature` a request.

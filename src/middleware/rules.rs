@@ -16,14 +16,14 @@ use super::identity::Identity;
 use super::profiles::{Loaded, Profiles};
 use super::refusal::Refusal;
 use super::route::Routes;
-use super::rule::{Asked, Rule};
+use super::rule::Rule;
 use super::settling::{Policy, Settling};
 use crate::clock::Timestamp;
 use crate::decision::Denial;
 use crate::error::{Error, StoreError};
 use crate::limits::{Profile, ProfileId};
 use crate::needs::Needs;
-use crate::quotas::Quotas;
+use crate::quotas::{Asked, Quotas};
 use crate::reservation::Decision;
 use crate::store::Answer;
 use crate::striped::Striped;
@@ -111,14 +111,14 @@ impl Rules {
         if outer.is_some_and(|outer| outer.has_met(self.layer)) {
             return Answer::Ready(Admission::Pass);
         }
-        let units = rule.units_for(head);
+        let asked = rule.units_for(head);
         let now = self.quotas.engine().now();
         match self.paying(head, now) {
-            Answer::Ready(paying) => self.reserve(&paying, &rule, units, now),
+            Answer::Ready(paying) => self.reserve(&paying, &rule, asked, now),
             Answer::Pending(paying) => {
                 let (rules, rule) = (self.clone(), rule.into_owned());
                 let admission =
-                    async move { rules.reserve(&paying.await, &rule, units, now).await };
+                    async move { rules.reserve(&paying.await, &rule, asked, now).await };
                 Answer::Pending(admission.boxed())
             }
         }
@@ -185,7 +185,7 @@ impl Rules {
         &self,
         paying: &Paying,
         rule: &Rule,
-        units: Asked,
+        asked: Asked,
         now: Timestamp,
     ) -> Answer<Admission> {
         let profile = match paying {
@@ -202,12 +202,7 @@ impl Rules {
         let order = rule.is_extended_by_handler().then(|| order(&self.quotas, profile, rule));
         let forwards_denials = rule.forwards_denials();
         let on_store_failure = self.on_store_failure;
-        let decision = match units {
-            Asked::Exactly(units) => self.quotas.reserve_at(profile, rule.feature(), units, now),
-            Asked::About(units) => {
-                self.quotas.reserve_about_at(profile, rule.feature(), units, now)
-            }
-        };
+        let decision = self.quotas.reserve_at(profile, rule.feature(), asked, now);
         decision.map(move |decision| match decision {
             Ok(Decision::Denied(denial)) if !forwards_denials => Admission::Deny(denial),
             Ok(decision) => Admission::Run(Some(decision), order),
