@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tower_quota::store::{
     Answer, Change, Charge, Counter, Hold, HoldId, Reserve, Settle, Store, Verdict,
 };
-use tower_quota::{Buckets, Count, Counts, Decision, Limit, Measure, Plan, Profile, Quotas, Spent};
-use tower_quota::{StoreError, Timestamp, Window};
+use tower_quota::{
+    Buckets, Count, Counts, Decision, Limit, Measure, Plan, Profile, Quotas, Refunds,
+};
+use tower_quota::{Spent, StoreError, Timestamp, Window};
 
 /// Which count it is: whose, of which limit, from when on. It is kept in parts: joined to one text,
 /// some id would come that blends into another.
@@ -21,12 +23,13 @@ fn key(counter: &Counter<'_>) -> Key {
     (counter.scope.as_bytes().to_vec(), counter.limit.as_str().to_owned(), counter.window.start)
 }
 
-/// A count, and what makes it up where its window rolls.
+/// A count, what makes it up where its window rolls, and what was refunded of it.
 #[derive(Clone, Debug)]
 struct Page {
     count: Count,
     measure: Measure,
     buckets: Option<Buckets>,
+    refunds: Refunds,
 }
 
 /// An open hold.
@@ -52,7 +55,9 @@ impl Books {
             count: Count::unused(counter.window),
             measure: counter.limit.measure(),
             buckets: counter.limit.rolling().map(|rolling| Buckets::new(rolling, now)),
+            refunds: Refunds::new(counter.limit.rolling(), now),
         });
+        page.refunds.advance(now);
         if let Some(buckets) = &mut page.buckets {
             buckets.advance(now);
             page.count.used = buckets.sum();
@@ -72,7 +77,10 @@ impl Page {
 
     fn settle(&mut self, hold: &Held, spent: Spent) {
         let used = self.count.used;
-        self.count.settle(self.measure, hold.units, spent);
+        self.count.settle(self.measure, hold.units, spent.decided(true));
+        if spent == Spent::Refund {
+            self.refunds.add(hold.at, self.measure.held(hold.units));
+        }
         if let Some(buckets) = &mut self.buckets {
             // To where it was reserved, however late.
             buckets.add(hold.at, self.count.used - used);
@@ -88,6 +96,10 @@ impl Settle for Ledger {
     fn settle(&self, id: HoldId, spent: Spent) {
         let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(hold) = books.holds.remove(&id) else { return };
+        // Refunded as a whole, or spent as a whole.
+        let mut pages = hold.keys.iter().filter_map(|key| books.pages.get(key));
+        let refunds = pages.all(|page| page.refunds.admits(page.measure.held(hold.units)));
+        let spent = if refunds { spent } else { spent.decided(false) };
         for key in &hold.keys {
             if let Some(page) = books.pages.get_mut(key) {
                 page.settle(&hold, spent);
@@ -125,6 +137,7 @@ impl Store for MapStore {
             for (charge, page) in request.charges.iter().zip(&mut pages) {
                 page.count.held += page.measure.held(request.units);
                 page.look_ahead(1);
+                page.refunds.set_cap(charge.refunds);
                 // Should the clock have been set back, it counts from the newest step.
                 at = page.buckets.as_ref().map_or(at, |buckets| buckets.counts_from(at));
                 let key = key(&charge.counter);

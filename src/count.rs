@@ -62,6 +62,9 @@ pub enum Spent {
     Held,
     /// This many units, more or fewer than were held. 0 gives everything back.
     Units(u64),
+    /// Nothing, as far as the [caps on refunds](crate::Limit::max_refunds) of all its limits allow;
+    /// else exactly what was held. Until a store has decided that, it counts as held.
+    Refund,
 }
 
 impl Spent {
@@ -69,8 +72,18 @@ impl Spent {
     #[must_use]
     pub fn units(self, held: u64) -> u64 {
         match self {
-            Self::Held => held,
+            Self::Held | Self::Refund => held,
             Self::Units(units) => units,
+        }
+    }
+
+    /// What was spent, once it is decided whether a refund is made.
+    #[must_use]
+    pub fn decided(self, refunds: bool) -> Self {
+        match self {
+            Self::Refund if refunds => Self::Units(0),
+            Self::Refund => Self::Held,
+            spent => spent,
         }
     }
 
@@ -78,9 +91,9 @@ impl Spent {
     #[must_use]
     pub fn counted(self, measure: Measure) -> Self {
         match (measure, self) {
-            (Measure::Units, spent) => spent,
+            (Measure::Units, Self::Units(units)) => Self::Units(units),
             (Measure::InFlight, _) | (Measure::Requests, Self::Units(0)) => Self::Units(0),
-            (Measure::Requests, _) => Self::Held,
+            (Measure::Units | Measure::Requests, _) => Self::Held,
         }
     }
 }

@@ -90,7 +90,8 @@ pub enum Settlement {
     Commit,
     /// Spend this many units, more or fewer than were held.
     Charge(u64),
-    /// Give back what was held.
+    /// Give back what was held, as far as the limits' [caps on refunds](crate::Limit::max_refunds)
+    /// allow.
     Release,
     /// Decide when the body has ended. At the end it means [`Settlement::Commit`].
     Wait,

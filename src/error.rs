@@ -62,7 +62,7 @@ pub enum ConfigError {
         /// The day.
         day: u8,
     },
-    /// An amount above [`MAX_UNITS`].
+    /// An amount, or a [cap on refunds](crate::Limit::max_refunds), above [`MAX_UNITS`].
     AmountTooLarge {
         /// The feature.
         feature: String,

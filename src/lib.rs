@@ -81,6 +81,7 @@
 //! | say who pays | [`Identity`], [`ForwardedIp`], [`Profile`], [`ProfileSource`], [`Unidentified`] |
 //! | let a handler decide what its request costs | [`QuotaHandle`] |
 //! | decide what an ending costs | [`Outcome`], [`Settlement`] |
+//! | bound what clients that fail on purpose get back | [`Limit::max_refunds`] |
 //! | answer a denial in another way | [`QuotaLayerBuilder::denial`], [`denial_response`] |
 //! | choose the headers | [`Headers`] |
 //! | show what was used | [`UsageService`], [`Quotas::usage`] |
@@ -103,7 +104,8 @@
 //! | the inner service fails or panics | release |
 //! | dropped before there was a response: a time-out, or a client that went away | release |
 //!
-//! An [outcome policy](QuotaLayerBuilder::outcome_policy) changes this for the layer, a
+//! A [cap on refunds](Limit::max_refunds) bounds what is released like this in a window: past it, who
+//! fails pays. An [outcome policy](QuotaLayerBuilder::outcome_policy) changes this for the layer, a
 //! [`QuotaHandle`] for one request. A client's going away counts when the server drops the request:
 //! hyper cannot see it over HTTP/1 behind input that it has not read.
 //!
@@ -178,7 +180,8 @@ pub use decision::{Check, Denial, Settlement};
 pub use engine::Mode;
 pub use error::{BoxError, ConfigError, Error, StoreError};
 pub use limits::{
-    Buckets, Limit, LimitKey, Measure, Plan, Profile, ProfileId, Rolling, Scope, Span, Window,
+    Buckets, Limit, LimitKey, Measure, Plan, Profile, ProfileId, Refunds, Rolling, Scope, Span,
+    Window,
 };
 pub use middleware::{
     Ending, ExtensionIdentity, Failure, ForwardedIp, HandleError, HeaderIdentity, Headers,

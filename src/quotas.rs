@@ -148,7 +148,10 @@ impl Quotas {
             let enforced = mode == Mode::Enforce && !keyed.limit.is_shadow();
             let ceiling = enforced.then_some(keyed.limit.amount());
             match Counter::at(profile, keyed, now) {
-                Ok(counter) => charges.push(Charge { counter, ceiling }),
+                Ok(counter) => {
+                    let refunds = keyed.limit.refund_cap();
+                    charges.push(Charge { counter, ceiling, refunds });
+                }
                 Err(error) => return Answer::Ready(Err(error)),
             }
         }

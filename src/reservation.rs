@@ -16,7 +16,8 @@ pub enum Decision {
 }
 
 /// Units set aside for a request in flight, settled exactly once: by [`commit`](Self::commit),
-/// [`commit_units`](Self::commit_units) or [`release`](Self::release), or released when dropped.
+/// [`commit_units`](Self::commit_units), [`release`](Self::release) or [`refund`](Self::refund), or released
+/// when dropped.
 ///
 /// It settles what was granted, in the window that was charged: that the day has ended meanwhile,
 /// or that plan, mode or profile have changed, makes no difference.
@@ -62,6 +63,12 @@ impl Reservation {
         self.close(Spent::Units(0));
     }
 
+    /// Gives the units back after a failure, as far as the limits'
+    /// [caps on refunds](crate::Limit::max_refunds) allow. Past a cap they are spent.
+    pub fn refund(mut self) {
+        self.close(Spent::Refund);
+    }
+
     /// Moves the hold into a reservation of its own. What stays settles nothing.
     pub(crate) fn detach(&mut self) -> Self {
         Self { hold: self.hold.take(), units: self.units, standing: self.standing.clone() }
@@ -70,6 +77,9 @@ impl Reservation {
     /// Settles the hold if that has not been done, and brings the standing up to date.
     pub(crate) fn close(&mut self, spent: Spent) {
         if let Some(hold) = self.hold.take() {
+            // Where there is no cap, no store has anything to decide.
+            let capped = self.standing.allowance().caps_refunds();
+            let spent = if capped { spent } else { spent.decided(true) };
             self.standing.settle(self.units, spent);
             hold.settle(spent);
         }

@@ -58,6 +58,7 @@ mod measures;
 mod never_forgotten;
 mod own_window;
 mod payer;
+mod refunds;
 mod rolling;
 mod scopes;
 mod settled_once;
@@ -72,6 +73,7 @@ pub use ids::*;
 pub use measures::*;
 pub use never_forgotten::*;
 pub use own_window::*;
+pub use refunds::*;
 pub use rolling::*;
 pub use scopes::*;
 pub use settled_once::*;
@@ -145,6 +147,19 @@ macro_rules! contract {
             a_late_commit_counts_from_when_it_was_reserved
             a_clock_that_is_set_back_grants_nothing_twice
             changes_of_a_rolling_window_come_and_go
+            // refunds
+            refunds_come_back_up_to_the_cap
+            tasks_are_refunded_exactly_the_cap
+            two_handles_are_refunded_exactly_the_cap
+            releases_and_drops_are_no_refunds
+            a_hold_is_refunded_in_all_limits_or_in_none
+            a_cap_is_counted_as_its_limit_measures
+            each_scope_has_refunds_of_its_own
+            a_new_window_has_refunds_again
+            a_late_refund_counts_in_the_window_that_was_charged
+            refunds_in_a_rolling_window_roll_with_it
+            the_refunds_of_a_window_are_not_forgotten
+            a_changed_cap_keeps_what_was_refunded
             // settled_once
             a_reservation_is_settled_as_it_is_told
             a_second_settlement_changes_nothing

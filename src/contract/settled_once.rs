@@ -52,7 +52,7 @@ async fn hold(store: &impl Store, id: HoldId, units: u64, now: Timestamp) -> Hol
     let payer = Profile::new("7", "free");
     let counters = Counter::all(&payer, &allowance, now).expect("it is the profile's own");
     let counter = *counters.first().expect("there is a limit");
-    let charges = [Charge { counter, ceiling: Some(5) }];
+    let charges = [Charge { counter, ceiling: Some(5), refunds: None }];
     let request = Reserve { id, charges: &charges, units, now };
     match store.reserve(request).await.expect("the store failed to reserve") {
         Verdict::Granted(hold, counts) => {

@@ -110,7 +110,7 @@ impl Cast {
 
     fn charge(&mut self, counter: RemoteCounter) -> RemoteCharge {
         let ceiling = (!self.dice.one_in(6)).then(|| self.dice.below(30));
-        RemoteCharge { counter, ceiling }
+        RemoteCharge { counter, ceiling, refunds: None }
     }
 
     /// An id that no hold has.

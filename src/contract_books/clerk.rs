@@ -64,7 +64,8 @@ pub(super) fn charges<'a>(
     counters: impl IntoIterator<Item = &'a RemoteCounter>,
     ceiling: Option<u64>,
 ) -> Arc<[RemoteCharge]> {
-    let charge = |counter: &RemoteCounter| RemoteCharge { counter: counter.clone(), ceiling };
+    let charge =
+        |counter: &RemoteCounter| RemoteCharge { counter: counter.clone(), ceiling, refunds: None };
     counters.into_iter().map(charge).collect()
 }
 

@@ -79,7 +79,11 @@ pub async fn several_counters_are_held_or_none<S: Subject<Books: RemoteBooks>>(s
         let charges: Arc<[RemoteCharge]> = counters
             .iter()
             .zip(ceilings)
-            .map(|(counter, ceiling)| RemoteCharge { counter: counter.clone(), ceiling })
+            .map(|(counter, ceiling)| RemoteCharge {
+                counter: counter.clone(),
+                ceiling,
+                refunds: None,
+            })
             .collect();
         let request = || clerk.request(charges.clone(), 2);
         let granted = clerk.reserve(&request()).await.held;

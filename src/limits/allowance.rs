@@ -39,9 +39,19 @@ impl LimitKey {
         if limit.measure() == Measure::Requests {
             text.push_str("/requests");
         }
-        let hash = FixedState::default().hash_one(text.as_str());
+        let hash = hash(&text);
         let (measure, rolling) = (limit.measure(), limit.window().rolling());
         Self { text, scope, measure, rolling, hash }
+    }
+
+    /// The key under which a store may count what was [refunded](crate::Limit::max_refunds) of it, in
+    /// the same windows and as it is measured.
+    #[must_use]
+    pub fn refunds(&self) -> Self {
+        let mut key = self.clone();
+        key.text.push_str("/refunds");
+        key.hash = hash(&key.text);
+        key
     }
 
     /// The key as text: the same in every process, and no other limit's.
@@ -68,6 +78,10 @@ impl LimitKey {
     pub fn rolling(&self) -> Option<Rolling> {
         self.rolling
     }
+}
+
+fn hash(text: &str) -> u64 {
+    FixedState::default().hash_one(text)
 }
 
 impl PartialEq for LimitKey {
@@ -102,6 +116,8 @@ pub(crate) struct KeyedLimit {
 pub(crate) struct Allowance {
     feature: CompactString,
     limits: Box<[KeyedLimit]>,
+    /// Whether some limit has a cap on refunds.
+    caps_refunds: bool,
     /// The limits as clients are told of them, kept because every response says it.
     description: OnceLock<Bytes>,
 }
@@ -122,11 +138,12 @@ impl Allowance {
             limit: limit.clone(),
             key: Arc::new(LimitKey::new(feature, limit)),
         });
-        Ok(Self {
-            feature: CompactString::new(feature),
-            limits: keyed.collect(),
-            description: OnceLock::new(),
-        })
+        Ok(Self::of(CompactString::new(feature), keyed.collect()))
+    }
+
+    fn of(feature: CompactString, limits: Box<[KeyedLimit]>) -> Self {
+        let caps_refunds = limits.iter().any(|keyed| keyed.limit.refund_cap().is_some());
+        Self { feature, limits, caps_refunds, description: OnceLock::new() }
     }
 
     /// The allowance of a plan that lacks a feature which another plan has: nothing, ever.
@@ -143,6 +160,11 @@ impl Allowance {
         &self.limits
     }
 
+    /// Whether a refund may be refused.
+    pub(crate) fn caps_refunds(&self) -> bool {
+        self.caps_refunds
+    }
+
     /// The most units that a reservation can be granted, at least 1.
     pub(crate) fn capacity(&self) -> u64 {
         self.bounding().map(Limit::amount).min().unwrap_or(MAX_UNITS).max(1)
@@ -151,11 +173,8 @@ impl Allowance {
     /// The limits that count units; there may be none.
     pub(crate) fn of_units(&self) -> Self {
         let counts_units = |keyed: &&KeyedLimit| keyed.limit.measure() == Measure::Units;
-        Self {
-            feature: self.feature.clone(),
-            limits: self.limits.iter().filter(counts_units).cloned().collect(),
-            description: OnceLock::new(),
-        }
+        let limits = self.limits.iter().filter(counts_units).cloned().collect();
+        Self::of(self.feature.clone(), limits)
     }
 
     /// Whether some limit can deny units for their number.
@@ -193,14 +212,15 @@ pub(crate) fn check_limit(feature: &str, limit: &Limit) -> Result<(), ConfigErro
             day,
         });
     }
-    if limit.amount() > MAX_UNITS {
-        return Err(ConfigError::AmountTooLarge {
+    let amounts = [limit.amount(), limit.refund_cap().unwrap_or_default()];
+    match amounts.into_iter().find(|amount| *amount > MAX_UNITS) {
+        Some(amount) => Err(ConfigError::AmountTooLarge {
             feature: feature.to_owned(),
             limit: limit.name().to_owned(),
-            amount: limit.amount(),
-        });
+            amount,
+        }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), ConfigError> {

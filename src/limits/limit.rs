@@ -9,6 +9,7 @@ use super::scope::Scope;
 use super::window::{Span, Window};
 #[cfg(feature = "tz")]
 use super::zone::Zone;
+use crate::bounds::MAX_UNITS;
 use crate::clock::Timestamp;
 
 /// An amount of units per [`Window`].
@@ -31,6 +32,7 @@ pub struct Limit {
     measure: Measure,
     unit: Option<CompactString>,
     shadow: bool,
+    max_refunds: Option<u64>,
 }
 
 impl Limit {
@@ -43,7 +45,17 @@ impl Limit {
         };
         let (name, scope) = (window.kind(), Scope::Profile);
         let calendar = Calendar::default();
-        Self { name, amount, window, calendar, scope, measure, unit: None, shadow: false }
+        Self {
+            name,
+            amount,
+            window,
+            calendar,
+            scope,
+            measure,
+            unit: None,
+            shadow: false,
+            max_refunds: None,
+        }
     }
 
     /// Makes it a limit of everybody in this scope together.
@@ -81,6 +93,42 @@ impl Limit {
     pub fn shadow(mut self) -> Self {
         self.shadow = true;
         self
+    }
+
+    /// Refunds at most so many units in each window, or requests where it counts those: who fails on
+    /// purpose pays from then on. Up to [`MAX_UNITS`].
+    ///
+    /// A refund is what the layer's [outcome policy](crate::QuotaLayerBuilder::outcome_policy)
+    /// releases, or [`Reservation::refund`](crate::Reservation::refund) gives back. What a handler
+    /// [releases](crate::QuotaHandle::release) itself is none, nor what comes back because a process
+    /// died.
+    ///
+    /// A request is refunded as a whole, in all of its feature's limits, or in none: a cap without room
+    /// charges it everywhere. Past the cap an error costs what it had reserved. Headers are mostly
+    /// written before that is decided, so wherever there is a cap they count a request that is to be
+    /// refunded as charged. Refunds count in the window that was charged, and a
+    /// [reset](crate::Quotas::reset) does not take them back.
+    ///
+    /// On a limit that counts what is [in flight](Window::Concurrent) a cap says nothing, nor on a
+    /// [shadow](Self::shadow) one: it must not charge anybody.
+    ///
+    /// ```
+    /// use tower_quota::{Limit, Window};
+    ///
+    /// let daily = Limit::new(20, Window::Day).max_refunds(5);
+    /// ```
+    #[must_use]
+    pub fn max_refunds(mut self, units: u64) -> Self {
+        self.max_refunds = Some(units);
+        self
+    }
+
+    /// The same as a share of the amount, in percent, rounded down: 25 are 5 of 20. Of both the last
+    /// one said counts.
+    #[must_use]
+    pub fn max_refund_percent(self, percent: u32) -> Self {
+        let share = u128::from(self.amount).saturating_mul(percent.into()) / 100;
+        self.max_refunds(u64::try_from(share).unwrap_or(MAX_UNITS).min(MAX_UNITS))
     }
 
     /// Names the unit, for headers: `tokens`. By the same rules as other names. What counts requests, or
@@ -169,6 +217,13 @@ impl Limit {
     #[must_use]
     pub fn is_shadow(&self) -> bool {
         self.shadow
+    }
+
+    /// The most that is refunded in a window, if there is a cap that says anything.
+    #[must_use]
+    pub fn refund_cap(&self) -> Option<u64> {
+        let charges = self.measure != Measure::InFlight && !self.shadow;
+        self.max_refunds.filter(|_| charges)
     }
 
     /// The unit's name, if it has one.

@@ -220,7 +220,10 @@ impl QuotaHandle {
         state.settled = true;
         let spent = state.word.unwrap_or(policy);
         // What is charged is charged where the request began.
-        let more = if spent == Spent::Held { Spent::Held } else { Spent::Units(0) };
+        let more = match spent {
+            Spent::Units(_) => Spent::Units(0),
+            whole => whole,
+        };
         for reservation in &mut state.more {
             reservation.close(more);
         }

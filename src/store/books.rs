@@ -89,6 +89,9 @@ pub struct RemoteCharge {
     /// The most that `used + held` may come to; none where everything is admitted that can be
     /// counted.
     pub ceiling: Option<u64>,
+    /// The most that may be refunded in the window; none where there is no cap. It is not for the
+    /// books to see to: refunds are held of counters of their own before a hold is settled.
+    pub refunds: Option<u64>,
 }
 
 impl RemoteCharge {
@@ -98,6 +101,11 @@ impl RemoteCharge {
         let units = self.units(units);
         let can_be_counted = count.held.checked_add(units).is_some_and(|held| held <= MAX_COUNT);
         can_be_counted && self.ceiling.is_none_or(|ceiling| count.admits(units, ceiling))
+    }
+
+    /// Whether `units` fit into a counter in which nothing has happened yet.
+    pub(super) fn could_hold(&self, units: u64) -> bool {
+        self.admits(&Count::unused(self.counter.window), units)
     }
 
     /// How many units have to come back before `units` more fit, by what has been counted.
@@ -176,7 +184,7 @@ pub struct RemoteSettlement {
     pub id: HoldId,
     /// The counters that it was held of.
     pub counters: Arc<[RemoteCharge]>,
-    /// What was spent of it.
+    /// What was spent of it: a [refund](Spent::Refund) is decided before.
     pub spent: Spent,
     /// Where it is not known whether the hold was made: the instant after which it cannot be made
     /// any more. Earlier, nothing may be settled, or the hold could be made afterwards.

@@ -1,6 +1,7 @@
 //! What a ledger has: counters, and holds of them.
 
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use smallvec::SmallVec;
 use super::hold::HoldId;
 use crate::clock::Timestamp;
 use crate::count::{Count, Spent};
-use crate::limits::{Buckets, LimitKey, ProfileId};
+use crate::limits::{Buckets, LimitKey, ProfileId, Refunds, Span};
 
 /// How long a closed window is remembered: for a request that read the clock just before the end,
 /// and for a clock that is set back a little.
@@ -21,10 +22,19 @@ pub(super) struct CounterEntry {
     pub(super) scope: ProfileId,
     pub(super) limit: Arc<LimitKey>,
     pub(super) count: Count,
-    /// What is used, where the window rolls: `count` has the sum.
-    pub(super) buckets: Option<Box<Buckets>>,
+    /// What few counters have.
+    extra: Option<Box<Extra>>,
     /// Holds that refer to this slot, counted apart: a hold may be of no units.
     pub(super) holds: u32,
+}
+
+/// Boxed apart, so that a counter pays for what it has.
+#[derive(Default)]
+struct Extra {
+    /// What is used, where the window rolls: the count has the sum.
+    buckets: Option<Box<Buckets>>,
+    /// Where there is a cap on refunds, or was.
+    refunds: Option<Box<Refunds>>,
 }
 
 /// A hold, of counters of one ledger.
@@ -38,43 +48,111 @@ pub(super) struct HoldEntry {
 }
 
 impl CounterEntry {
+    /// A counter in which nothing has happened yet.
+    pub(super) fn new(
+        scope: ProfileId,
+        limit: Arc<LimitKey>,
+        window: Span,
+        now: Timestamp,
+    ) -> Self {
+        let extra = limit.rolling().map(|rolling| {
+            let buckets = Some(Box::new(Buckets::new(rolling, now)));
+            Box::new(Extra { buckets, ..Extra::default() })
+        });
+        Self { scope, limit, count: Count::unused(window), extra, holds: 0 }
+    }
+
+    /// What is used, where the window rolls.
+    pub(super) fn buckets(&self) -> Option<&Buckets> {
+        self.extra.as_ref()?.buckets.as_deref()
+    }
+
+    fn buckets_mut(&mut self) -> Option<&mut Buckets> {
+        self.extra.as_mut()?.buckets.as_deref_mut()
+    }
+
+    fn refunds(&self) -> Option<&Refunds> {
+        self.extra.as_ref()?.refunds.as_deref()
+    }
+
+    fn refunds_mut(&mut self) -> Option<&mut Refunds> {
+        self.extra.as_mut()?.refunds.as_deref_mut()
+    }
+
+    /// Notes the cap on refunds.
+    #[inline]
+    pub(super) fn cap_refunds(&mut self, cap: Option<u64>, now: Timestamp) {
+        if cap.is_some() || self.extra.is_some() {
+            self.set_refund_cap(cap, now);
+        }
+    }
+
+    fn set_refund_cap(&mut self, cap: Option<u64>, now: Timestamp) {
+        if cap.is_none() && self.refunds().is_none() {
+            return;
+        }
+        let rolling = self.limit.rolling();
+        let refunds = &mut self.extra.get_or_insert_default().refunds;
+        let refunds = refunds.get_or_insert_with(|| Box::new(Refunds::new(rolling, now)));
+        refunds.set_cap(cap);
+    }
+
+    /// Whether the cap has room for a refund of this hold.
+    pub(super) fn can_refund(&self, hold: &HoldEntry) -> bool {
+        let units = self.limit.measure().held(hold.units);
+        self.refunds().is_none_or(|refunds| refunds.admits(units))
+    }
+
     /// Lets go what does not count any more, where the window rolls.
     pub(super) fn roll(&mut self, now: Timestamp) {
-        if let Some(buckets) = &mut self.buckets {
+        if let Some(buckets) = self.buckets_mut() {
             buckets.advance(now);
             self.count.used = buckets.sum();
             self.look_ahead();
+        }
+        if let Some(refunds) = self.refunds_mut() {
+            refunds.advance(now);
         }
     }
 
     /// The window of one that rolls ends when the first unit comes back.
     pub(super) fn look_ahead(&mut self) {
-        if let Some(buckets) = &self.buckets {
-            self.count.window.end = buckets.come_back_at(1, self.count.held);
+        if let Some(end) = self.buckets().map(|it| it.come_back_at(1, self.count.held)) {
+            self.count.window.end = end;
         }
     }
 
+    /// Settles a hold. A refund is made: that it [can be](Self::can_refund) is known.
     pub(super) fn settle(&mut self, hold: &HoldEntry, spent: Spent) {
-        let used = self.count.used;
-        self.count.settle(self.limit.measure(), hold.units, spent);
-        if let Some(buckets) = &mut self.buckets {
-            buckets.add(hold.at, self.count.used.saturating_sub(used));
+        let (measure, used) = (self.limit.measure(), self.count.used);
+        self.count.settle(measure, hold.units, spent.decided(true));
+        let more = self.count.used.saturating_sub(used);
+        if let Some(buckets) = self.buckets_mut() {
+            buckets.add(hold.at, more);
             self.count.used = buckets.sum();
+        }
+        if let (Spent::Refund, Some(refunds)) = (spent, self.refunds_mut()) {
+            refunds.add(hold.at, measure.held(hold.units));
         }
     }
 
     pub(super) fn set_used(&mut self, used: u64, now: Timestamp) {
-        if let Some(buckets) = &mut self.buckets {
-            buckets.add(buckets.counts_from(now), used.saturating_sub(self.count.used));
-            buckets.take(self.count.used.saturating_sub(used));
+        let before = mem::replace(&mut self.count.used, used);
+        if let Some(buckets) = self.buckets_mut() {
+            buckets.add(buckets.counts_from(now), used.saturating_sub(before));
+            buckets.take(before.saturating_sub(used));
         }
-        self.count.used = used;
     }
 
-    /// Whether no hold refers to it, and nothing is used that still counts.
+    /// Whether nothing is used or refunded that still counts.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count.used == 0 && self.refunds().is_none_or(|refunds| refunds.refunded() == 0)
+    }
+
+    /// Whether no hold refers to it, and nobody will miss it.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         let closed = self.count.window.end.saturating_add(REMEMBERED) <= now;
-        self.holds == 0 && (closed || self.count.used == 0)
+        self.holds == 0 && (closed || self.is_empty())
     }
 
     pub(super) fn hash(&self, hasher: &RandomState) -> u64 {

@@ -58,7 +58,8 @@ pub(super) fn random() -> u64 {
 /// [`settle`](Settle::settle) must not block or panic: it is called when a guard is dropped. A
 /// remote store queues the settlement and lets a worker write it.
 pub trait Settle: fmt::Debug + Send + Sync + 'static {
-    /// Settles a hold. A second time, or for an unknown hold, it changes nothing.
+    /// Settles a hold. A second time, or for an unknown hold, it changes nothing. Whether a
+    /// [refund](Spent::Refund) is made is decided here, by the caps of all of the hold's limits.
     fn settle(&self, id: HoldId, spent: Spent);
 }
 

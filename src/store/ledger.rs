@@ -13,7 +13,6 @@ use super::request::{Change, Charge, Counter, Reserve};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
-use crate::limits::Buckets;
 
 /// How many slots the cursor passes after a call that opened a counter: enough to free what one
 /// window leaves behind long before the next window has opened as much.
@@ -101,7 +100,7 @@ impl Ledger {
         units: u64,
     ) {
         let entry = place.slot.and_then(|slot| self.counters.get(slot));
-        if let Some(buckets) = entry.and_then(|entry| entry.buckets.as_ref()) {
+        if let Some(buckets) = entry.and_then(CounterEntry::buckets) {
             let missing = charge.missing(count, units).max(1);
             count.window.end = buckets.come_back_at(missing, count.held);
         }
@@ -130,7 +129,8 @@ impl Ledger {
                 entry.count.held = entry.count.held.saturating_add(units);
                 // Only what has changed: to read all of what was just written in parts would stall.
                 count.held = entry.count.held;
-                if let Some(buckets) = &entry.buckets {
+                entry.cap_refunds(charge.refunds, request.now);
+                if let Some(buckets) = entry.buckets() {
                     at = buckets.counts_from(at);
                     count.window.end = buckets.come_back_at(1, count.held);
                 }
@@ -144,7 +144,16 @@ impl Ledger {
         }
     }
 
+    /// Whether a hold may be refunded by what is counted here: all of it, or nothing of it.
+    pub(super) fn can_refund(&self, id: HoldId) -> bool {
+        let Some(hold) = self.holds.find(hold_hash(id), |hold| hold.id == id) else { return true };
+        let mut counters = hold.slots.iter().filter_map(|slot| self.counters.get(*slot));
+        counters.all(|counter| counter.can_refund(hold))
+    }
+
     pub(super) fn settle(&mut self, id: HoldId, spent: Spent) {
+        let refused = spent == Spent::Refund && !self.can_refund(id);
+        let spent = if refused { Spent::Held } else { spent };
         let Ok(entry) = self.holds.find_entry(hold_hash(id), |hold| hold.id == id) else {
             return;
         };
@@ -212,13 +221,8 @@ impl Ledger {
         if let Some(slot) = place.slot {
             return slot;
         }
-        let slot = self.counters.insert(CounterEntry {
-            scope: counter.scope.clone(),
-            limit: counter.limit.clone(),
-            count: Count::unused(counter.window),
-            buckets: counter.limit.rolling().map(|rolling| Box::new(Buckets::new(rolling, now))),
-            holds: 0,
-        });
+        let (scope, limit) = (counter.scope.clone(), counter.limit.clone());
+        let slot = self.counters.insert(CounterEntry::new(scope, limit, counter.window, now));
         let (hasher, counters) = (&self.hasher, &self.counters);
         self.slots.insert_unique(place.hash, slot, |slot| {
             counters.get(*slot).map_or(0, |entry| entry.hash(hasher))
@@ -239,7 +243,7 @@ impl Ledger {
             if !entry.is_over(now) {
                 continue;
             }
-            if entry.count.used > 0 {
+            if !entry.is_empty() {
                 self.forgotten = self.forgotten.max(entry.count.window.end);
             }
             let hash = entry.hash(&self.hasher);

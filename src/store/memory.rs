@@ -146,8 +146,24 @@ impl Settle for Stripe {
 #[derive(Debug)]
 struct Stripes(SmallVec<[Arc<Stripe>; 2]>);
 
+impl Stripes {
+    /// Decides about all of a hold at once, and so has all locks, in the order in which everybody
+    /// takes them.
+    fn refund(&self, id: HoldId) {
+        let mut ledgers: SmallVec<[_; 4]> = self.0.iter().map(|stripe| stripe.ledger()).collect();
+        let refunds = ledgers.iter().all(|ledger| ledger.can_refund(id));
+        let spent = if refunds { Spent::Refund } else { Spent::Held };
+        for ledger in &mut ledgers {
+            ledger.settle(id, spent);
+        }
+    }
+}
+
 impl Settle for Stripes {
     fn settle(&self, id: HoldId, spent: Spent) {
+        if spent == Spent::Refund {
+            return self.refund(id);
+        }
         for stripe in &self.0 {
             stripe.settle(id, spent);
         }

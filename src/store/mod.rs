@@ -84,6 +84,9 @@ use crate::limits::LimitKey;
 ///   nothing. The same id again gives the same grant.
 /// - A hold is settled at most once, by its id, into the window that was charged, however late.
 ///   Settling an unknown hold changes and creates nothing.
+/// - A [refund](crate::Spent::Refund) is made, or the hold is spent, in all of its counters: it is made if every
+///   counter that has a [cap](Charge::refunds) has room under it for the hold's units, beside what was
+///   refunded in its window before. [`Refunds`](crate::Refunds) does the counting.
 /// - A pending `reserve` that is dropped gives back what it may have held; a store that has made the
 ///   [`Hold`] before it waits gets this for nothing.
 /// - What was reserved in a window that [rolls](LimitKey::rolling) counts until a whole window
@@ -209,9 +212,10 @@ use crate::limits::LimitKey;
 /// # }
 /// ```
 ///
-/// It forgets nothing, so it grows without end; [`MemoryStore`] sweeps. And it knows no [rolling
-/// windows](crate::Window::Rolling): what is used in one stays used. The example `custom_store` has
-/// [`Buckets`](crate::Buckets) for them.
+/// It forgets nothing, so it grows without end; [`MemoryStore`] sweeps. It knows no [rolling
+/// windows](crate::Window::Rolling): what is used in one stays used. And where there is a [cap on
+/// refunds](crate::Limit::max_refunds) it refunds nothing. The example `custom_store` has
+/// [`Buckets`](crate::Buckets) and [`Refunds`](crate::Refunds) for them.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Holds units of all counters, or of none.
     fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>>;

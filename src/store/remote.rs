@@ -6,6 +6,7 @@ mod batch;
 mod beats;
 mod breaker;
 mod desk;
+mod epochs;
 mod inner;
 mod lanes;
 mod leases;
@@ -13,6 +14,7 @@ mod link;
 mod offset;
 mod options;
 mod owed;
+mod refund;
 mod reserve;
 mod settler;
 mod share;
@@ -94,6 +96,7 @@ use crate::error::StoreError;
 /// | | |
 /// |---|---|
 /// | time-outs | every call ends after [`timeout`](RemoteOptions::timeout), with a transient error |
+/// | refunds | decided in the background before they are settled: they are held of counters of their own, with the [cap](crate::Limit::max_refunds) as ceiling |
 /// | settling | handed over without waiting; written in the background in batches of up to 256, up to four at a time, and again until it is written or its hold forgotten |
 /// | leases | renewed in batches after a third of their length, as long as a hold is open |
 /// | lost answers | a hold whose reservation failed or was dropped is released once it cannot be made any more |
@@ -133,24 +136,19 @@ impl<B: RemoteBooks> Remote<B> {
         let backlog = Arc::new(Backlog::new(options.queue));
         let link = Arc::new(Link::new(books, options.timeout));
         let share = options.share.map(|parts| Arc::new(LocalShare::new(parts, options.queue)));
+        let offset = Arc::new(Offset::new());
         let worker = Worker {
             link: link.clone(),
             leases: leases.clone(),
             beats: beats.clone(),
+            offset: offset.clone(),
             share: share.clone(),
             sweep_every: options.sweep_every,
             backlog: Ending(backlog.clone()),
         };
         tokio::spawn(worker.run(beats.timer()));
         let desk = Arc::new(Desk { backlog, leases, beats });
-        Self(Arc::new(Inner {
-            link,
-            desk,
-            lanes: Lanes::new(),
-            offset: Offset::new(),
-            share,
-            options,
-        }))
+        Self(Arc::new(Inner { link, desk, lanes: Lanes::new(), offset, share, options }))
     }
 
     /// The books.
@@ -193,6 +191,7 @@ impl<B: RemoteBooks> Store for Remote<B> {
         let charges = request.charges.iter().map(|charge| RemoteCharge {
             counter: counter(&charge.counter),
             ceiling: charge.ceiling,
+            refunds: charge.refunds,
         });
         let charges: Arc<[RemoteCharge]> = charges.collect();
         let inner = self.0.clone();

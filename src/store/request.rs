@@ -54,6 +54,9 @@ pub struct Charge<'a> {
     /// The most that `used + held` may come to; none where everything is admitted that can be
     /// counted.
     pub ceiling: Option<u64>,
+    /// The most that may be refunded in the window; none where there is no cap. See
+    /// [`Spent::Refund`](crate::Spent::Refund).
+    pub refunds: Option<u64>,
 }
 
 impl Charge<'_> {

@@ -44,8 +44,11 @@ async fn ask<T: redis::FromRedisValue>(server: &Redis, command: &str) -> T {
 }
 
 fn charges(counters: &[RemoteCounter], ceiling: u64) -> Arc<[RemoteCharge]> {
-    let charge =
-        |counter: &RemoteCounter| RemoteCharge { counter: counter.clone(), ceiling: Some(ceiling) };
+    let charge = |counter: &RemoteCounter| RemoteCharge {
+        counter: counter.clone(),
+        ceiling: Some(ceiling),
+        refunds: None,
+    };
     counters.iter().map(charge).collect()
 }
 

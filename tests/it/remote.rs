@@ -5,6 +5,7 @@ mod breaker;
 mod changes;
 mod clocks;
 mod leases;
+mod refunds;
 mod settling;
 mod share;
 mod shutdown;

@@ -54,6 +54,6 @@ impl Session {
 fn spent((settlement, charge): &End<'_>) -> Option<i64> {
     match charge.spent(settlement.spent) {
         Spent::Units(units) => Some(to_count(units)),
-        Spent::Held => None,
+        Spent::Held | Spent::Refund => None,
     }
 }

@@ -49,7 +49,7 @@ impl Session {
             call.arg(items.len());
             for (index, settlement) in numbered(items, &group.items) {
                 let spent = match settlement.spent.counted(counter.limit.measure()) {
-                    Spent::Held => None,
+                    Spent::Held | Spent::Refund => None,
                     Spent::Units(units) => Some(units),
                 };
                 call.arg(index).optional(spent);

@@ -9,7 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
-use super::batch::Batch;
+use super::batch::{Batch, Undecided};
+use super::epochs::Epochs;
+use super::refund::{Decided, Refund};
 use crate::store::books::RemoteSettlement;
 use crate::store::hold::HoldId;
 
@@ -20,8 +22,7 @@ pub(super) struct Backlog {
     state: Mutex<State>,
     /// Something was put into the queue, or it was closed.
     changed: Notify,
-    /// The oldest epoch of which something is not written. An epoch is what was handed over between
-    /// two flushes.
+    /// The oldest epoch of which something is not written.
     oldest: watch::Sender<u64>,
     /// Whether nothing will be written any more.
     ended: AtomicBool,
@@ -29,11 +30,10 @@ pub(super) struct Backlog {
 
 struct State {
     queue: VecDeque<Batch>,
-    /// How many settlements are not written.
-    total: usize,
-    /// The same for each epoch, from the oldest to the present.
-    unwritten: VecDeque<usize>,
-    oldest: u64,
+    /// Settlements that are to be decided first.
+    undecided: VecDeque<Undecided>,
+    /// What is not written, in the queues or taken out of them.
+    epochs: Epochs,
     /// How many were ever written.
     written: u64,
     /// Settlements given up since the last flush.
@@ -46,9 +46,8 @@ impl Backlog {
     pub(super) fn new(bound: usize) -> Self {
         let state = State {
             queue: VecDeque::new(),
-            total: 0,
-            unwritten: VecDeque::from([0]),
-            oldest: 0,
+            undecided: VecDeque::new(),
+            epochs: Epochs::new(),
             written: 0,
             lost: 0,
             abandoned: false,
@@ -64,18 +63,50 @@ impl Backlog {
 
     /// Queues a settlement, or counts it as lost where there is no room or nobody to write it.
     pub(super) fn hand_over(&self, settlement: RemoteSettlement, beat: u64) {
+        self.count_new(|state, epoch| state.enqueue(settlement, epoch, beat));
+    }
+
+    /// The same of one that is to be decided first.
+    pub(super) fn hand_over_refund(&self, refund: Refund, beat: u64) {
+        self.count_new(|state, epoch| {
+            state.undecided.push_back(Undecided { refund, epoch, beat, failures: 0 });
+        });
+    }
+
+    fn count_new(&self, enqueue: impl FnOnce(&mut State, u64)) {
         let mut state = self.state();
-        if self.has_ended() || state.total >= self.bound {
+        if self.has_ended() || state.epochs.total() >= self.bound {
             state.lose(1);
             return;
         }
-        let epoch = state.count_new();
-        match state.queue.back_mut() {
-            Some(last) if last.takes(epoch) => last.add(settlement, beat),
-            _ => state.queue.push_back(Batch::of(settlement, epoch, beat)),
-        }
+        let epoch = state.epochs.present();
+        state.epochs.add(epoch, 1);
+        enqueue(&mut state, epoch);
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// The next settlement to decide.
+    pub(super) fn take_undecided(&self) -> Option<Undecided> {
+        self.state().undecided.pop_front()
+    }
+
+    /// Queues one again that could not be decided.
+    pub(super) fn put_back_undecided(&self, undecided: Undecided) {
+        self.state().undecided.push_back(undecided);
+    }
+
+    /// Queues what a settlement has become: it is not decided again, whatever happens.
+    pub(super) fn decided(&self, undecided: &Undecided, decided: Decided) {
+        let (epoch, beat) = (undecided.epoch, undecided.beat);
+        let mut state = self.state();
+        if self.has_ended() {
+            return;
+        }
+        state.epochs.add(epoch, decided.len().saturating_sub(1));
+        for settlement in decided {
+            state.enqueue(settlement, epoch, beat);
+        }
     }
 
     /// The next settlements to write, all that there are up to a batch.
@@ -94,9 +125,9 @@ impl Backlog {
         batch.settlements.retain(|settlement| early.contains(&settlement.id));
         let written = all.saturating_sub(batch.settlements.len());
         let mut state = self.state();
-        state.finish(batch.epoch, written);
+        state.epochs.finish(batch.epoch, written);
         state.written = state.written.saturating_add(count(written));
-        let oldest = state.oldest;
+        let oldest = state.epochs.oldest();
         drop(state);
         self.announce(oldest);
         (!batch.settlements.is_empty()).then_some(batch)
@@ -118,12 +149,16 @@ impl Backlog {
         let (late, queue): (VecDeque<Batch>, _) =
             queue.into_iter().partition(|batch| batch.beat <= beat);
         state.queue = queue;
-        for batch in late {
-            let late = batch.settlements.len();
+        let undecided = mem::take(&mut state.undecided);
+        let (undecidable, undecided): (VecDeque<Undecided>, _) =
+            undecided.into_iter().partition(|undecided| undecided.beat <= beat);
+        state.undecided = undecided;
+        let late = late.iter().map(|batch| (batch.epoch, batch.settlements.len()));
+        for (epoch, late) in late.chain(undecidable.iter().map(|late| (late.epoch, 1))) {
             state.lose(late);
-            state.finish(batch.epoch, late);
+            state.epochs.finish(epoch, late);
         }
-        let oldest = state.oldest;
+        let oldest = state.epochs.oldest();
         drop(state);
         self.announce(oldest);
     }
@@ -143,12 +178,11 @@ impl Backlog {
     pub(super) fn end(&self) {
         let mut state = self.state();
         self.ended.store(true, Ordering::Relaxed);
-        let total = mem::take(&mut state.total);
+        let total = state.epochs.end();
         state.lose(total);
         state.queue = VecDeque::new();
-        state.oldest = state.present().saturating_add(1);
-        state.unwritten = VecDeque::from([0]);
-        let oldest = state.oldest;
+        state.undecided = VecDeque::new();
+        let oldest = state.epochs.oldest();
         drop(state);
         self.announce(oldest);
         self.changed.notify_one();
@@ -166,16 +200,12 @@ impl Backlog {
     /// Whether there is nothing left to do, now and later.
     pub(super) fn is_done(&self) -> bool {
         let state = self.state();
-        self.has_ended() || state.abandoned && state.total == 0
+        self.has_ended() || state.abandoned && state.epochs.total() == 0
     }
 
     /// What has been handed over by now.
     pub(super) fn mark(&self) -> Mark {
-        let mut state = self.state();
-        if state.unwritten.back().is_some_and(|unwritten| *unwritten > 0) {
-            state.unwritten.push_back(0);
-        }
-        Mark(state.present())
+        Mark(self.state().epochs.begin())
     }
 
     /// Resolves when everything from before `mark` is written or given up.
@@ -187,9 +217,7 @@ impl Backlog {
     /// What is missing from before `mark`, if anything. What was lost is told once.
     pub(super) fn missing_before(&self, mark: Mark) -> Option<Missing> {
         let mut state = self.state();
-        let epochs = mark.0.saturating_sub(state.oldest);
-        let epochs = usize::try_from(epochs).unwrap_or(usize::MAX);
-        let unwritten = state.unwritten.iter().take(epochs).sum();
+        let unwritten = state.epochs.before(mark.0);
         let lost = mem::take(&mut state.lost);
         (unwritten > 0 || lost > 0).then_some(Missing { unwritten, lost })
     }
@@ -209,32 +237,10 @@ impl Backlog {
 }
 
 impl State {
-    /// The epoch of what is handed over now.
-    fn present(&self) -> u64 {
-        let later = self.unwritten.len().saturating_sub(1);
-        self.oldest.saturating_add(u64::try_from(later).unwrap_or(u64::MAX))
-    }
-
-    /// Counts a settlement as handed over, and gives its epoch.
-    fn count_new(&mut self) -> u64 {
-        self.total = self.total.saturating_add(1);
-        if let Some(unwritten) = self.unwritten.back_mut() {
-            *unwritten = unwritten.saturating_add(1);
-        }
-        self.present()
-    }
-
-    /// Counts settlements of `epoch` as written or given up.
-    fn finish(&mut self, epoch: u64, count: usize) {
-        let place = epoch.checked_sub(self.oldest).and_then(|place| usize::try_from(place).ok());
-        let Some(unwritten) = place.and_then(|place| self.unwritten.get_mut(place)) else {
-            return;
-        };
-        *unwritten = unwritten.saturating_sub(count);
-        self.total = self.total.saturating_sub(count);
-        while self.unwritten.len() > 1 && self.unwritten.front() == Some(&0) {
-            self.unwritten.pop_front();
-            self.oldest = self.oldest.saturating_add(1);
+    fn enqueue(&mut self, settlement: RemoteSettlement, epoch: u64, beat: u64) {
+        match self.queue.back_mut() {
+            Some(last) if last.takes(epoch) => last.add(settlement, beat),
+            _ => self.queue.push_back(Batch::of(settlement, epoch, beat)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Settlements that are written together.
 
+use super::refund::Refund;
 use crate::store::books::RemoteSettlement;
 
 /// How many settlements are written at a time.
@@ -16,6 +17,17 @@ pub(super) struct Batch {
     pub(super) failures: u32,
     /// How many settlements had ever been written when the books last refused it.
     pub(super) refused_at: Option<u64>,
+}
+
+/// A settlement that is to be decided before it is written.
+pub(super) struct Undecided {
+    pub(super) refund: Refund,
+    /// Between which flushes it was handed over.
+    pub(super) epoch: u64,
+    /// The beat in which it was.
+    pub(super) beat: u64,
+    /// How often deciding it has failed.
+    pub(super) failures: u32,
 }
 
 impl Batch {

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::backlog::Backlog;
 use super::beats::Beats;
 use super::leases::{Leases, Place};
+use super::refund::Refund;
 use crate::clock::Timestamp;
 use crate::count::Spent;
-use crate::store::books::{RemoteCharge, RemoteSettlement, Renewal};
+use crate::store::books::{RemoteCharge, RemoteReserve, RemoteSettlement, Renewal};
 use crate::store::hold::{HoldId, Settle};
 
 /// What all open holds share. It is gone when the store and all holds are, and then the worker may
@@ -30,6 +31,7 @@ pub(super) struct OpenHold {
     desk: Arc<Desk>,
     id: HoldId,
     counters: Arc<[RemoteCharge]>,
+    units: u64,
     grant: Mutex<Grant>,
 }
 
@@ -43,13 +45,18 @@ enum Grant {
 }
 
 impl OpenHold {
-    pub(super) fn new(
-        desk: Arc<Desk>,
-        id: HoldId,
-        counters: Arc<[RemoteCharge]>,
-        not_after: Timestamp,
-    ) -> Self {
-        Self { desk, id, counters, grant: Mutex::new(Grant::Unknown(not_after)) }
+    pub(super) fn new(desk: Arc<Desk>, request: &RemoteReserve) -> Self {
+        Self {
+            desk,
+            id: request.id,
+            counters: request.charges.clone(),
+            units: request.units,
+            grant: Mutex::new(Grant::Unknown(request.not_after)),
+        }
+    }
+
+    fn is_capped(&self) -> bool {
+        self.counters.iter().any(|charge| charge.refunds.is_some())
     }
 
     /// It is asked for again, until `not_after`.
@@ -85,8 +92,12 @@ impl Settle for OpenHold {
                 None
             }
         };
-        let counters = self.counters.clone();
-        let settlement = RemoteSettlement { id, counters, spent, after };
-        self.desk.backlog.hand_over(settlement, self.desk.beats.now());
+        let (counters, beat) = (self.counters.clone(), self.desk.beats.now());
+        if spent == Spent::Refund && after.is_none() && self.is_capped() {
+            let refund = Refund { id, counters, units: self.units };
+            return self.desk.backlog.hand_over_refund(refund, beat);
+        }
+        let settlement = RemoteSettlement { id, counters, spent: spent.decided(true), after };
+        self.desk.backlog.hand_over(settlement, beat);
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Inner<B> {
     pub(super) link: Arc<Link<B>>,
     pub(super) desk: Arc<Desk>,
     pub(super) lanes: Lanes,
-    pub(super) offset: Offset,
+    pub(super) offset: Arc<Offset>,
     pub(super) share: Option<Arc<LocalShare>>,
     pub(super) options: RemoteOptions,
 }

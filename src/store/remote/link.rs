@@ -39,6 +39,14 @@ impl<B: RemoteBooks> Link<B> {
         self.call("reserve", self.books.reserve(request)).await
     }
 
+    /// The same in the background, of what counts refunds.
+    pub(super) async fn refund(
+        &self,
+        request: &RemoteReserve,
+    ) -> Result<RemoteVerdict, StoreError> {
+        self.work("refund", self.books.reserve(request)).await
+    }
+
     pub(super) async fn settle(
         &self,
         batch: &[RemoteSettlement],

@@ -5,20 +5,24 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use crate::clock::Timestamp;
 
 /// How far the books' clock is ahead of the engine's, in milliseconds, as their answers tell.
-pub(super) struct Offset(AtomicI64);
+pub(super) struct Offset {
+    ahead: AtomicI64,
+    /// What their clock last said.
+    heard: AtomicI64,
+}
 
 const UNKNOWN: i64 = i64::MAX;
 
 impl Offset {
     /// Not known yet.
     pub(super) fn new() -> Self {
-        Self(AtomicI64::new(UNKNOWN))
+        Self { ahead: AtomicI64::new(UNKNOWN), heard: AtomicI64::new(0) }
     }
 
     /// The books' time when the engine's is `now`; the same until they have told. Where that is
     /// wrong, they will correct it.
     pub(super) fn estimate(&self, now: Timestamp) -> Timestamp {
-        match self.0.load(Ordering::Relaxed) {
+        match self.ahead.load(Ordering::Relaxed) {
             UNKNOWN => now,
             ahead => Timestamp::from_millis(now.as_millis().saturating_add(ahead)),
         }
@@ -28,6 +32,12 @@ impl Offset {
     /// no more than a time-out.
     pub(super) fn learn(&self, now: Timestamp, theirs: Timestamp) {
         let ahead = theirs.as_millis().saturating_sub(now.as_millis());
-        self.0.store(ahead, Ordering::Relaxed);
+        self.ahead.store(ahead, Ordering::Relaxed);
+        self.heard.store(theirs.as_millis(), Ordering::Relaxed);
+    }
+
+    /// The books' time when they last said it, for work in the background that has no time of its own.
+    pub(super) fn heard(&self) -> Timestamp {
+        Timestamp::from_millis(self.heard.load(Ordering::Relaxed))
     }
 }

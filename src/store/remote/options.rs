@@ -91,6 +91,8 @@ impl RemoteOptions {
     /// back, once, unless this process dies before. So a limit can be exceeded by what had been used
     /// of it before the outage, and by no more than the sum of the parts.
     ///
+    /// A [cap on refunds](crate::Limit::max_refunds) is cut in parts as the limit is.
+    ///
     /// Where the part has no room the reservation fails, for the limit itself may have some. The
     /// counts of such a reservation are those of this process alone.
     pub fn local_share(mut self, parts: NonZeroU32) -> Self {

@@ -21,10 +21,9 @@ pub(super) async fn reserve<B: RemoteBooks>(
     mut request: RemoteReserve,
     now: Timestamp,
 ) -> Result<Verdict, StoreError> {
-    let (id, charges) = (request.id, request.charges.clone());
-    let open = Arc::new(OpenHold::new(desk.clone(), id, charges, request.not_after));
+    let open = Arc::new(OpenHold::new(desk.clone(), &request));
     // Made before anybody waits: however this ends, what may have been held is given back.
-    let hold = Hold::new(id, open.clone());
+    let hold = Hold::new(request.id, open.clone());
     let mut verdict = match link.reserve(&request).await {
         Err(error) if error.is_clock_skew() => {
             hold.void();
@@ -57,7 +56,7 @@ pub(super) async fn reserve<B: RemoteBooks>(
 
 /// The books' clock is neither where it was expected nor where they said it was.
 #[derive(Debug)]
-struct StaleTwice;
+pub(super) struct StaleTwice;
 
 impl fmt::Display for StaleTwice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

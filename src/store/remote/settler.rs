@@ -1,4 +1,4 @@
-//! The part of the background work that writes settlements.
+//! The part of the background work that decides and writes settlements.
 
 use std::time::Duration;
 
@@ -8,15 +8,20 @@ use tokio::time::sleep;
 
 use super::backlog::Backlog;
 use super::backoff::pause;
-use super::batch::Batch;
+use super::batch::{Batch, Undecided};
 use super::beats::Beats;
 use super::link::Link;
+use super::offset::Offset;
+use super::refund::Decided;
 use crate::error::StoreError;
 use crate::store::books::RemoteBooks;
 use crate::store::hold::HoldId;
 
 /// How many batches are under way at a time.
 const PIPELINE: usize = 4;
+
+/// How many settlements are decided at a time.
+const DECIDED: usize = 8;
 
 /// So many settlements stay together though they fail again, if that may pass.
 const FEW: usize = 16;
@@ -29,6 +34,7 @@ pub(super) struct Settler<'a, B> {
     pub(super) link: &'a Link<B>,
     pub(super) backlog: &'a Backlog,
     pub(super) beats: &'a Beats,
+    pub(super) offset: &'a Offset,
     /// How many beats a settlement is tried for: after that, the books have forgotten its hold.
     pub(super) patience: u64,
 }
@@ -40,12 +46,18 @@ impl<B: RemoteBooks> Settler<'_, B> {
     pub(super) async fn run(&self) {
         let mut writing = FuturesUnordered::new();
         let mut pausing = FuturesUnordered::new();
+        let mut deciding = FuturesUnordered::new();
+        let mut undecided = FuturesUnordered::new();
         let mut beat = self.beats.listen();
         while !self.backlog.is_done() {
             let away = self.link.breaker.is_open();
             while !away && writing.len() < PIPELINE {
                 let Some(batch) = self.backlog.take() else { break };
                 writing.push(self.write(batch));
+            }
+            while !away && deciding.len() < DECIDED {
+                let Some(undecided) = self.backlog.take_undecided() else { break };
+                deciding.push(self.decide(undecided));
             }
             select! {
                 Some((batch, answer)) = writing.next() => {
@@ -55,6 +67,15 @@ impl<B: RemoteBooks> Settler<'_, B> {
                 }
                 Some(batch) = pausing.next() => {
                     self.backlog.put_back(batch);
+                    self.give_up();
+                }
+                Some((refund, answer)) = deciding.next() => {
+                    if let Some((refund, pause)) = self.undecided(refund, answer) {
+                        undecided.push(wait(refund, pause));
+                    }
+                }
+                Some(refund) = undecided.next() => {
+                    self.backlog.put_back_undecided(refund);
                     self.give_up();
                 }
                 () = self.backlog.changed() => {}
@@ -69,6 +90,26 @@ impl<B: RemoteBooks> Settler<'_, B> {
         if let Some(last) = self.beats.now().checked_sub(self.patience) {
             self.backlog.give_up(last);
         }
+    }
+
+    async fn decide(&self, refund: Undecided) -> (Undecided, Result<Decided, StoreError>) {
+        let answer = refund.refund.decide(self.link, self.offset).await;
+        (refund, answer)
+    }
+
+    /// One that could not be decided, and how long it has to wait.
+    fn undecided(
+        &self,
+        mut refund: Undecided,
+        answer: Result<Decided, StoreError>,
+    ) -> Option<(Undecided, Duration)> {
+        if let Ok(decided) = answer {
+            self.backlog.decided(&refund, decided);
+            return None;
+        }
+        refund.failures = refund.failures.saturating_add(1);
+        let pause = pause(refund.failures);
+        Some((refund, pause))
     }
 
     async fn write(&self, batch: Batch) -> (Batch, Result<Vec<HoldId>, StoreError>) {
@@ -107,7 +148,7 @@ impl<B: RemoteBooks> Settler<'_, B> {
     }
 }
 
-async fn wait(batch: Batch, pause: Duration) -> Batch {
+async fn wait<T>(waiting: T, pause: Duration) -> T {
     sleep(pause).await;
-    batch
+    waiting
 }

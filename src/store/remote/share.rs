@@ -9,8 +9,9 @@ use super::beats::Beats;
 use super::desk::Desk;
 use super::link::Link;
 use super::owed::{Debt, Owed};
+use super::refund;
 use crate::clock::Timestamp;
-use crate::count::Spent;
+use crate::count::{Counts, Spent};
 use crate::store::Store;
 use crate::store::answer::Answer;
 use crate::store::books::{RemoteBooks, RemoteCharge, RemoteCounter, RemoteReserve};
@@ -24,13 +25,13 @@ pub(super) struct LocalShare {
     parts: NonZeroU32,
     /// To so many counters something may be owed.
     bound: usize,
-    books: MemoryStore,
+    books: Arc<MemoryStore>,
     owed: Arc<Owed>,
 }
 
 impl LocalShare {
     pub(super) fn new(parts: NonZeroU32, bound: usize) -> Self {
-        Self { parts, bound, books: MemoryStore::new(), owed: Arc::default() }
+        Self { parts, bound, books: Arc::default(), owed: Arc::default() }
     }
 
     /// Holds the units of the share; none if it has no room for them, which is not to say that the
@@ -44,29 +45,18 @@ impl LocalShare {
         if self.owed.count() >= self.bound {
             return None;
         }
-        let charges: Vec<_> = request.charges.iter().map(|charge| self.part(charge)).collect();
         let (id, units) = (request.id, request.units);
-        let reserve = Reserve { id, charges: &charges, units, now };
-        let Answer::Ready(Ok(Verdict::Granted(hold, counts))) = self.books.reserve(reserve) else {
-            return None;
-        };
+        let part = Part { books: self.books.clone(), parts: self.parts, now };
+        let (hold, counts) = part.hold(id, &request.charges, units)?;
         let settle = ShareHold {
             hold: Mutex::new(Some(hold)),
+            part,
             charges: request.charges.clone(),
             units,
             owed: self.owed.clone(),
             desk: desk.clone(),
         };
         Some(Verdict::Granted(Hold::new(id, Arc::new(settle)), counts))
-    }
-
-    fn part<'a>(&self, charge: &'a RemoteCharge) -> Charge<'a> {
-        let RemoteCounter { scope, tenant, limit, window } = &charge.counter;
-        let parts = u64::from(self.parts.get());
-        Charge {
-            counter: Counter { scope, tenant: tenant.as_ref(), limit, window: *window },
-            ceiling: charge.ceiling.and_then(|amount| amount.checked_div(parts)),
-        }
     }
 
     /// What is owed, if anything.
@@ -90,10 +80,47 @@ impl LocalShare {
     }
 }
 
+/// What a hold of the share is taken from.
+struct Part {
+    books: Arc<MemoryStore>,
+    parts: NonZeroU32,
+    /// When the hold was asked for.
+    now: Timestamp,
+}
+
+impl Part {
+    fn hold(&self, id: HoldId, charges: &[RemoteCharge], units: u64) -> Option<(Hold, Counts)> {
+        let charges: Vec<_> = charges.iter().map(|charge| self.of(charge)).collect();
+        let reserve = Reserve { id, charges: &charges, units, now: self.now };
+        match self.books.reserve(reserve) {
+            Answer::Ready(Ok(Verdict::Granted(hold, counts))) => Some((hold, counts)),
+            _ => None,
+        }
+    }
+
+    fn of<'a>(&self, charge: &'a RemoteCharge) -> Charge<'a> {
+        let RemoteCounter { scope, tenant, limit, window } = &charge.counter;
+        let parts = u64::from(self.parts.get());
+        Charge {
+            counter: Counter { scope, tenant: tenant.as_ref(), limit, window: *window },
+            ceiling: charge.ceiling.and_then(|amount| amount.checked_div(parts)),
+            // Decided here, for what is charged is owed.
+            refunds: None,
+        }
+    }
+
+    /// Whether a part of each cap has room for a refund, which is counted then.
+    fn refunds(&self, id: HoldId, charges: &[RemoteCharge], units: u64) -> bool {
+        let refund = self.hold(refund::name(id), &refund::caps(charges), units);
+        refund.map(|(refund, _)| refund.settle(Spent::Held)).is_some()
+    }
+}
+
 /// A hold of the share: what is spent of it is owed.
 struct ShareHold {
     /// Taken when it is settled.
     hold: Mutex<Option<Hold>>,
+    part: Part,
     charges: Arc<[RemoteCharge]>,
     units: u64,
     owed: Arc<Owed>,
@@ -102,9 +129,11 @@ struct ShareHold {
 }
 
 impl Settle for ShareHold {
-    fn settle(&self, _id: HoldId, spent: Spent) {
+    fn settle(&self, id: HoldId, spent: Spent) {
         let hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(hold) = hold else { return };
+        let refunds = || self.part.refunds(id, &self.charges, self.units);
+        let spent = spent.decided(spent == Spent::Refund && refunds());
         hold.settle(spent);
         match spent.units(self.units) {
             0 => {}

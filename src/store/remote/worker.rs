@@ -11,6 +11,7 @@ use super::backlog::Backlog;
 use super::beats::Beats;
 use super::leases::Leases;
 use super::link::Link;
+use super::offset::Offset;
 use super::settler::Settler;
 use super::share::LocalShare;
 use crate::store::books::RemoteBooks;
@@ -29,6 +30,7 @@ pub(super) struct Worker<B> {
     pub(super) link: Arc<Link<B>>,
     pub(super) leases: Arc<Leases>,
     pub(super) beats: Arc<Beats>,
+    pub(super) offset: Arc<Offset>,
     pub(super) share: Option<Arc<LocalShare>>,
     pub(super) sweep_every: Option<Duration>,
     pub(super) backlog: Ending,
@@ -50,6 +52,7 @@ impl<B: RemoteBooks> Worker<B> {
             link: &self.link,
             backlog: &self.backlog.0,
             beats: &self.beats,
+            offset: &self.offset,
             // One more than fit: the first may have been nearly over.
             patience: self.beats.within(lease.length.saturating_add(lease.keep)).saturating_add(1),
         };

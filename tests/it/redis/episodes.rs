@@ -134,7 +134,7 @@ impl Episode<'_> {
     async fn reserve(&mut self) {
         let counters = self.some_counters();
         let ceiling = Some(self.dice.roll(12)).filter(|ceiling| *ceiling > 0);
-        let charge = |counter| RemoteCharge { counter, ceiling };
+        let charge = |counter| RemoteCharge { counter, ceiling, refunds: None };
         let offset = match self.dice.roll(12) {
             0 => -1,
             1 => PATIENCE.as_millis() as i64 + 1,

@@ -29,7 +29,8 @@ pub(crate) fn ask(
     units: u64,
     now: Timestamp,
 ) -> RemoteReserve {
-    let charge = |counter: &RemoteCounter| RemoteCharge { counter: counter.clone(), ceiling };
+    let charge =
+        |counter: &RemoteCounter| RemoteCharge { counter: counter.clone(), ceiling, refunds: None };
     RemoteReserve {
         id: HoldId { nonce: u64::MAX, sequence },
         charges: counters.iter().map(charge).collect(),
