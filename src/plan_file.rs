@@ -47,6 +47,8 @@ use limit::read_limit;
 /// | `unit` | [`Limit::unit`](crate::Limit::unit) | `"tokens"` |
 /// | `per_request` | [`Limit::per_request`](crate::Limit::per_request) | `true` |
 /// | `shadow` | [`Limit::shadow`](crate::Limit::shadow) | `true` |
+/// | `max_refunds` | [`Limit::max_refunds`](crate::Limit::max_refunds) | `5` |
+/// | `max_refund_percent` | [`Limit::max_refund_percent`](crate::Limit::max_refund_percent) | `25` |
 /// | `zone`, with feature `tz` | `Limit::zone` | `"Europe/Berlin"` |
 /// | `week_start` | [`Limit::week_start`](crate::Limit::week_start) | `"sunday"` |
 /// | `month_start` | [`Limit::month_start`](crate::Limit::month_start) | `15` |

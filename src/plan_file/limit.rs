@@ -4,14 +4,15 @@ use chrono::Weekday;
 
 use super::entry::Entry;
 use super::error::PlanFileError;
+use crate::bounds::MAX_UNITS;
 use crate::error::ConfigError;
 use crate::limits::{Limit, Scope, Window, check_limit, check_name};
 
 const WINDOWS: &str = "(second, minute, hour, day, week, month, year, lifetime, concurrent, a length \
                        such as 500ms, 90s, 15m, 6h, 30d, or rolling- and a length)";
 
-const KEYS: &str =
-    "amount, window, scope, unit, per_request, shadow, zone, week_start, month_start";
+const KEYS: &str = "amount, window, scope, unit, per_request, shadow, max_refunds, \
+                    max_refund_percent, zone, week_start, month_start";
 
 /// Reads `day = 20`, or `burst = { amount = 5, window = "90s" }`.
 pub(super) fn read_limit(feature: &str, entry: &Entry<'_>) -> Result<Limit, PlanFileError> {
@@ -29,6 +30,10 @@ pub(super) fn read_limit(feature: &str, entry: &Entry<'_>) -> Result<Limit, Plan
         Some(window) => parse_window(window)?,
         None => window_named_by_key(entry)?,
     };
+    if let (Some(_), Some(share)) = (field("max_refunds"), field("max_refund_percent")) {
+        let reason = "a limit has `max_refunds` or `max_refund_percent`, not both";
+        return Err(share.bad_key(reason.to_owned()));
+    }
     let mut limit = Limit::new(amount, window).named(entry.key());
     for field in &fields {
         limit = set(limit, field)?;
@@ -36,7 +41,10 @@ pub(super) fn read_limit(feature: &str, entry: &Entry<'_>) -> Result<Limit, Plan
     check_limit(feature, &limit).map_err(|error| {
         let culprit = match error {
             ConfigError::BadWindow { .. } => field("window"),
-            ConfigError::AmountTooLarge { .. } => Some(field("amount").unwrap_or(entry)),
+            ConfigError::AmountTooLarge { amount, .. } if amount == limit.amount() => {
+                Some(field("amount").unwrap_or(entry))
+            }
+            ConfigError::AmountTooLarge { .. } => field("max_refunds"),
             ConfigError::BadMonthStart { .. } => field("month_start"),
             ConfigError::BadName { .. } => field("unit"),
             _ => None,
@@ -57,6 +65,8 @@ fn set(limit: Limit, field: &Entry<'_>) -> Result<Limit, PlanFileError> {
         "per_request" if field.flag()? => limit.per_request(),
         "shadow" if field.flag()? => limit.shadow(),
         "amount" | "window" | "per_request" | "shadow" => limit,
+        "max_refunds" => limit.max_refunds(parse_refunds(field)?),
+        "max_refund_percent" => limit.max_refund_percent(parse_percent(field)?),
         "zone" => in_zone(limit, field)?,
         "week_start" => limit.week_start(parse_weekday(field)?),
         "month_start" => limit.month_start(parse_day(field)?),
@@ -70,6 +80,15 @@ fn parse_scope(entry: &Entry<'_>) -> Result<Scope, PlanFileError> {
     scopes.into_iter().find(|scope| scope.as_str() == name).ok_or_else(|| {
         entry.bad_value(format!("{name:?} is not a scope (profile, tenant, everyone)"))
     })
+}
+
+fn parse_refunds(entry: &Entry<'_>) -> Result<u64, PlanFileError> {
+    entry.number(&format!("a cap on refunds is a whole number from 0 to {MAX_UNITS}, not"))
+}
+
+fn parse_percent(entry: &Entry<'_>) -> Result<u32, PlanFileError> {
+    let percent = entry.number("a share is a whole number of percent, not")?;
+    u32::try_from(percent).map_err(|_| entry.bad_value(format!("{percent}% is too large a share")))
 }
 
 fn parse_weekday(entry: &Entry<'_>) -> Result<Weekday, PlanFileError> {

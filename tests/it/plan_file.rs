@@ -64,6 +64,8 @@ fn a_limit_has_all_that_code_can_say() {
         tokens = { amount = 9, window = "rolling-15m", unit = "tokens", shadow = true }
         concurrent = { amount = 2, shadow = false }
         requests = { amount = 5, window = "week", per_request = true, week_start = "sunday" }
+        refunds = { amount = 9, window = "day", max_refunds = 0 }
+        share = { amount = 9, window = "day", max_refund_percent = 34 }
         app = { amount = 7, window = "month", scope = "everyone", month_start = 15 }
         berlin = { amount = 3, window = "day", scope = "tenant", zone = "Europe/Berlin" }
     "#;
@@ -72,6 +74,8 @@ fn a_limit_has_all_that_code_can_say() {
         Limit::new(9, Window::Rolling(quarter)).named("tokens").unit("tokens").shadow(),
         Limit::new(2, Window::Concurrent),
         Limit::new(5, Window::Week).named("requests").per_request().week_start(Weekday::Sun),
+        Limit::new(9, Window::Day).named("refunds").max_refunds(0),
+        Limit::new(9, Window::Day).named("share").max_refunds(3),
         Limit::new(7, Window::Month).named("app").scope(Scope::Everyone).month_start(15),
         Limit::new(3, Window::Day)
             .named("berlin")
