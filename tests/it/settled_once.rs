@@ -5,6 +5,7 @@ mod bodies;
 mod grpc;
 mod panicking_bodies;
 mod policy;
+mod refunds;
 mod server;
 mod shutdown;
 mod store;
