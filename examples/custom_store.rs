@@ -13,14 +13,19 @@ use tower_quota::store::{
 use tower_quota::{
     Buckets, Count, Counts, Decision, Limit, Measure, Plan, Profile, Quotas, Refunds,
 };
-use tower_quota::{Spent, StoreError, Timestamp, Window};
+use tower_quota::{Span, Spent, StoreError, Timestamp, Window};
 
 /// Which count it is: whose, of which limit, from when on. It is kept in parts: joined to one text,
 /// some id would come that blends into another.
-type Key = (Vec<u8>, String, Timestamp);
+type Key = (Name, Timestamp);
+type Name = (Vec<u8>, String);
 
-fn key(counter: &Counter<'_>) -> Key {
-    (counter.scope.as_bytes().to_vec(), counter.limit.as_str().to_owned(), counter.window.start)
+fn name(counter: &Counter<'_>) -> Name {
+    (counter.scope.as_bytes().to_vec(), counter.limit.as_str().to_owned())
+}
+
+fn key(counter: &Counter<'_>, window: Span) -> Key {
+    (name(counter), window.start)
 }
 
 /// A count, what makes it up where its window rolls, and what was refunded of it.
@@ -44,15 +49,19 @@ struct Held {
 #[derive(Debug, Default)]
 struct Books {
     pages: HashMap<Key, Page>,
+    /// The last windows of limits that follow the profile's calendar.
+    last: HashMap<Name, Span>,
     holds: HashMap<HoldId, Held>,
 }
 
 impl Books {
     /// A count as it is now.
     fn page(&self, counter: &Counter<'_>, now: Timestamp) -> Page {
-        let known = self.pages.get(&key(counter)).cloned();
+        let last = self.last.get(&name(counter));
+        let window = last.map_or(counter.window, |last| counter.window_after(*last, now));
+        let known = self.pages.get(&key(counter, window)).cloned();
         let mut page = known.unwrap_or_else(|| Page {
-            count: Count::unused(counter.window),
+            count: Count::unused(window),
             measure: counter.limit.measure(),
             buckets: counter.limit.rolling().map(|rolling| Buckets::new(rolling, now)),
             refunds: Refunds::new(counter.limit.rolling(), now),
@@ -64,6 +73,16 @@ impl Books {
         }
         page.look_ahead(1);
         page
+    }
+
+    fn put(&mut self, counter: &Counter<'_>, page: Page) -> Key {
+        let window = page.count.window;
+        if counter.limit.longest_window().is_some() {
+            self.last.insert(name(counter), window);
+        }
+        let key = key(counter, window);
+        self.pages.insert(key.clone(), page);
+        key
     }
 }
 
@@ -140,9 +159,7 @@ impl Store for MapStore {
                 page.refunds.set_cap(charge.refunds);
                 // Should the clock have been set back, it counts from the newest step.
                 at = page.buckets.as_ref().map_or(at, |buckets| buckets.counts_from(at));
-                let key = key(&charge.counter);
-                books.pages.insert(key.clone(), page.clone());
-                keys.push(key);
+                keys.push(books.put(&charge.counter, page.clone()));
             }
             let hold = Held { keys, units: request.units, at };
             books.holds.insert(request.id, hold);
@@ -176,7 +193,7 @@ impl Store for MapStore {
                 buckets.add(buckets.counts_from(now), used.saturating_sub(before));
                 buckets.take(before.saturating_sub(used));
             }
-            books.pages.insert(key(counter), page);
+            books.put(counter, page);
         }
         Answer::Ready(Ok(()))
     }

@@ -79,5 +79,5 @@ impl App {
 
 /// So many units a day; 0 disables the feature.
 pub(crate) fn daily(units: u64) -> Limit {
-    Limit::new(units, Window::Day)
+    Limit::new(units, Window::Day).profile_calendar()
 }

@@ -26,7 +26,7 @@
 //! | `LEASE` | how long a hold outlives its process, such as `10s` | `60s` |
 //!
 //! With feature `tz`, `x-profile-zone: Europe/Berlin` says where a member's days begin; without it, or
-//! with a zone that there is not, they begin in UTC.
+//! with a zone that there is not, they begin in UTC. A member who moves finishes the day first.
 //!
 //! A store other than `memory` needs its feature: `cargo run --example recipe_app --features redis`.
 

@@ -72,8 +72,8 @@ impl Members {
     }
 }
 
-/// Has the days of a profile begin at midnight in its `x-profile-zone`, if that is one. It stands in
-/// for a setting: a zone that a client may choose anew for each request gives it another day's quota.
+/// Has the days of a profile begin at midnight in its `x-profile-zone`, if that is one. Whoever names
+/// another finishes the day first.
 #[cfg(feature = "tz")]
 fn in_zone(profile: Profile, headers: &HeaderMap) -> Profile {
     let zone = headers.get("x-profile-zone").and_then(|zone| zone.to_str().ok()?.parse().ok());

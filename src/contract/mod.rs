@@ -50,6 +50,7 @@
 )]
 
 mod all_or_nothing;
+mod calendars;
 pub(crate) mod dice;
 mod edges;
 mod exact;
@@ -67,6 +68,7 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use all_or_nothing::*;
+pub use calendars::*;
 pub use edges::*;
 pub use exact::*;
 pub use ids::*;
@@ -147,6 +149,12 @@ macro_rules! contract {
             a_late_commit_counts_from_when_it_was_reserved
             a_clock_that_is_set_back_grants_nothing_twice
             changes_of_a_rolling_window_come_and_go
+            // calendars
+            a_window_is_finished_whatever_the_calendar_becomes
+            whoever_hops_between_calendars_gains_nothing
+            reading_begins_no_window
+            tasks_with_many_calendars_are_granted_exactly_the_limit
+            a_late_commit_is_not_charged_to_another_calendars_window
             // refunds
             refunds_come_back_up_to_the_cap
             tasks_are_refunded_exactly_the_cap
@@ -229,6 +237,9 @@ macro_rules! contract {
             a_forgotten_window_is_a_clock_skew
             a_hold_outlives_its_window_until_it_is_settled
             keys_of_counters_do_not_collide
+            the_last_window_is_told
+            racing_callers_open_one_window
+            a_last_window_is_known_as_long_as_it_matters
             // episodes
             random_episodes_agree_with_a_plain_model
         }

@@ -61,6 +61,12 @@ impl Payer {
         self
     }
 
+    /// The same payer, whose months begin on this day.
+    pub(super) fn billed_on(mut self, day: u8) -> Self {
+        self.profile = self.profile.billing_day(day).expect("there is no such day");
+        self
+    }
+
     pub(super) fn profile(&self) -> &Profile {
         &self.profile
     }

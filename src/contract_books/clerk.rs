@@ -10,7 +10,7 @@ use crate::count::Spent;
 use crate::limits::{Allowance, Limit, LimitKey, ProfileId, Span, Window};
 use crate::store::{
     Held, HoldId, Lapse, Lease, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter,
-    RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
+    RemoteOpening, RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
 };
 
 pub(super) const MILLI: Duration = Duration::from_millis(1);
@@ -173,6 +173,15 @@ impl<B: RemoteBooks> Clerk<B> {
     pub(super) async fn renew_all(&self, slips: &[Slip]) {
         let batch: Vec<Renewal> = slips.iter().map(Slip::renewal).collect();
         self.books.renew(&batch).await.expect("the books failed to renew");
+    }
+
+    pub(super) async fn open(&self, counter: &RemoteCounter, after: Timestamp) -> Span {
+        let opening = RemoteOpening { counter: counter.clone(), after };
+        self.books.open(&opening).await.expect("the books failed to open a window")
+    }
+
+    pub(super) async fn last(&self, counters: &[RemoteCounter]) -> Vec<Option<Span>> {
+        self.books.last(counters).await.expect("the books failed to read windows")
     }
 
     pub(super) async fn change(&self, change: &RemoteChange) {

@@ -2,8 +2,11 @@
 
 use std::collections::HashSet;
 use std::error::Error as _;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::task::JoinSet;
 
 use super::clerk::{Clerk, MILLI, charges, limit_key};
 use crate::bounds::MAX_ID_BYTES;
@@ -121,4 +124,64 @@ pub async fn a_hold_outlives_its_window_until_it_is_settled<S: Subject<Books: Re
     assert_eq!(clerk.count(&counter).await, (0, 4), "(used, held) when all others are forgotten");
     clerk.settle(&[slip.settlement(Spent::Units(6))]).await;
     assert_eq!(clerk.count(&counter).await, (6, 0), "(used, held) when it is settled");
+}
+
+/// A counter of a limit that follows the profile's calendar, in a window that ends so many days from
+/// now.
+fn moving<B: RemoteBooks>(clerk: &Clerk<B>, scope: &str, days: u64) -> RemoteCounter {
+    let limit = limit_key(&Limit::new(1, Window::Day).profile_calendar());
+    let (start, length) = (clerk.now(), Duration::from_secs(days * 24 * 60 * 60));
+    let window = Span { start, end: start.saturating_add(length) };
+    RemoteCounter { limit, ..clerk.counter_in(scope, window) }
+}
+
+/// The first one to open a window is told to all, until somebody opens the next who knows of it.
+pub async fn the_last_window_is_told<S: Subject<Books: RemoteBooks>>(subject: &S) {
+    let clerk = Clerk::new(subject).await;
+    let [first, second, third] = [2, 1, 4].map(|days| moving(&clerk, "7", days));
+    let other = moving(&clerk, "8", 3);
+    assert_eq!(clerk.last(&[first.clone(), other.clone()]).await, [None, None], "to begin with");
+    let (long_ago, after) = (Timestamp::MIN, first.window.end);
+    assert_eq!(clerk.open(&first, long_ago).await, first.window, "when it is the first");
+    assert_eq!(clerk.open(&second, long_ago).await, first.window, "when there is one");
+    assert_eq!(clerk.open(&third, earlier(after, MILLI)).await, first.window, "before its end");
+    assert_eq!(clerk.open(&other, long_ago).await, other.window, "when it is another's first");
+    assert_eq!(clerk.open(&third, after).await, third.window, "when it is the next");
+    assert_eq!(clerk.open(&first, after).await, third.window, "when the next is there");
+    let last = clerk.last(&[other.clone(), second, moving(&clerk, "9", 1)]).await;
+    assert_eq!(last, [Some(other.window), Some(third.window), None], "the last windows");
+    assert_eq!(clerk.counts(&[first, other]).await, [(0, 0); 2], "(used, held)");
+}
+
+/// Of all that open a window at the same time, one does, and the others are told which.
+pub async fn racing_callers_open_one_window<S: Subject<Books: RemoteBooks>>(subject: &S) {
+    let mut after = Timestamp::MIN;
+    for round in 0..4 {
+        let mut tasks = JoinSet::new();
+        for days in 1..9 {
+            let clerk = Clerk::new(subject).await;
+            let counter = moving(&clerk, "7", 10 * round + days);
+            tasks.spawn(async move { clerk.open(&counter, after).await });
+        }
+        let told = tasks.join_all().await;
+        let first = told.first().expect("there are callers");
+        assert!(told.iter().all(|window| window == first), "different windows: {told:?}");
+        assert!(after < first.end, "a window that ends before the last one");
+        after = first.end;
+    }
+}
+
+/// As long as a window of another calendar can have begun before it ended.
+pub async fn a_last_window_is_known_as_long_as_it_matters<S: Subject<Books: RemoteBooks>>(
+    subject: &S,
+) {
+    let clerk = Clerk::new(subject).await;
+    let counter = moving(&clerk, "7", 1);
+    clerk.open(&counter, Timestamp::MIN).await;
+    let known_until = counter.known_until();
+    assert!(counter.window.end < known_until, "a window of its length may have begun before");
+    clerk.clock.set(earlier(known_until, MILLI).into());
+    clerk.sweep(1_000).await;
+    let last = clerk.last(slice::from_ref(&counter)).await;
+    assert_eq!(last, [Some(counter.window)], "to the last moment");
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::slice;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
@@ -27,6 +28,7 @@ pub struct LimitKey {
     scope: Scope,
     measure: Measure,
     rolling: Option<Rolling>,
+    longest_window: Option<Duration>,
     /// Kept, because a key is made once and hashed in every request.
     hash: u64,
 }
@@ -39,9 +41,14 @@ impl LimitKey {
         if limit.measure() == Measure::Requests {
             text.push_str("/requests");
         }
+        if limit.follows_profile() {
+            text.push_str("/profile-calendar");
+        }
         let hash = hash(&text);
         let (measure, rolling) = (limit.measure(), limit.window().rolling());
-        Self { text, scope, measure, rolling, hash }
+        let follows_profile = limit.follows_profile();
+        let longest_window = limit.window().longest_anywhere().filter(|_| follows_profile);
+        Self { text, scope, measure, rolling, longest_window, hash }
     }
 
     /// The key under which a store may count what was [refunded](crate::Limit::max_refunds) of it, in
@@ -50,6 +57,8 @@ impl LimitKey {
     pub fn refunds(&self) -> Self {
         let mut key = self.clone();
         key.text.push_str("/refunds");
+        // The counter says which window it is.
+        key.longest_window = None;
         key.hash = hash(&key.text);
         key
     }
@@ -77,6 +86,14 @@ impl LimitKey {
     #[must_use]
     pub fn rolling(&self) -> Option<Rolling> {
         self.rolling
+    }
+
+    /// How long a window of it can be at most, where they [follow the profile's
+    /// calendar](Limit::profile_calendar); none elsewhere. The last one has to be known so long after
+    /// its end: until then, another calendar may have a window that began before.
+    #[must_use]
+    pub fn longest_window(&self) -> Option<Duration> {
+        self.longest_window
     }
 }
 

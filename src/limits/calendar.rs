@@ -17,6 +17,28 @@ pub(crate) struct Calendar {
     pub(super) month_start: Option<u8>,
 }
 
+/// A window, and when the one after it ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placed {
+    pub(crate) window: Span,
+    pub(crate) next_end: Timestamp,
+}
+
+impl Placed {
+    /// The window that counts at `now` after this last one, which goes on to its end. A window that has
+    /// begun by then, for it is of another calendar, is joined with the one after it: counted by
+    /// itself, what is left of it would be a count too many.
+    pub(crate) fn after(self, last: Span, now: Timestamp) -> Span {
+        if now < last.end {
+            last
+        } else if self.window.start < last.end {
+            Span { start: last.end, end: self.next_end }
+        } else {
+            self.window
+        }
+    }
+}
+
 impl Calendar {
     /// This calendar, with what it does not say taken from `other`.
     #[inline]
@@ -36,10 +58,20 @@ impl Calendar {
         if self == Self::default() && is_reckoned {
             return window.around(at);
         }
-        match self.key(window) {
-            Some(key) => recent::span(key, at, || self.find(window, at)),
-            None => window.around(at),
-        }
+        self.placed(window, at).window
+    }
+
+    /// The window that holds `at`, and when the next one ends.
+    #[inline]
+    pub(super) fn placed(self, window: Window, at: Timestamp) -> Placed {
+        let Some(key) = self.key(window) else {
+            let found = window.around(at);
+            return Placed { window: found, next_end: window.around(found.end).end };
+        };
+        recent::placed(key, at, || {
+            let found = self.find(window, at);
+            Placed { window: found, next_end: self.find(window, found.end).end }
+        })
     }
 
     /// A number that windows have in common exactly if they lie in the same places; none for those

@@ -3,7 +3,7 @@
 use chrono::Weekday;
 use compact_str::CompactString;
 
-use super::calendar::Calendar;
+use super::calendar::{Calendar, Placed};
 use super::measure::Measure;
 use super::scope::Scope;
 use super::window::{Span, Window};
@@ -28,6 +28,7 @@ pub struct Limit {
     amount: u64,
     window: Window,
     calendar: Calendar,
+    profile_calendar: bool,
     scope: Scope,
     measure: Measure,
     unit: Option<CompactString>,
@@ -50,6 +51,7 @@ impl Limit {
             amount,
             window,
             calendar,
+            profile_calendar: false,
             scope,
             measure,
             unit: None,
@@ -148,8 +150,31 @@ impl Limit {
         self
     }
 
-    /// Has the calendar windows of this limit in `zone`, whoever pays. Without it they are in the
-    /// [profile's zone](crate::Profile::zone), or else in UTC.
+    /// Has the windows of this limit follow the calendar of the profile that pays: its
+    /// [zone](crate::Profile::zone), and its [billing day](crate::Profile::billing_day), as far as the
+    /// limit does not name its own.
+    ///
+    /// A profile may change its zone or its billing day, and gains nothing by it: the window that it is
+    /// in goes on to its end. From then on it is counted by the new calendar. Where that is in the
+    /// middle of a window of it, the first one lasts until the end of the next, and so a little longer
+    /// than others, with no more units in it.
+    ///
+    /// It says nothing for limits of a tenant or of everyone, who share a count and so its windows, nor
+    /// where a window is the same in all calendars. A limit that comes to follow the profile's
+    /// calendar, or does no more, starts a new count.
+    ///
+    /// ```
+    /// use tower_quota::{Limit, Window};
+    ///
+    /// let daily = Limit::new(20, Window::Day).profile_calendar();
+    /// ```
+    #[must_use]
+    pub fn profile_calendar(mut self) -> Self {
+        self.profile_calendar = true;
+        self
+    }
+
+    /// Has the calendar windows of this limit in `zone`, whoever pays. Without it they are in UTC.
     ///
     /// Seconds and minutes are the same in all zones; fixed windows and lifetimes have none.
     ///
@@ -173,8 +198,7 @@ impl Limit {
     }
 
     /// Has months begin on this day, from 1 to 31, and years on this day of January. In months that
-    /// are too short it is the last one. Without it they begin on the
-    /// [profile's billing day](crate::Profile::billing_day), or else on the 1st.
+    /// are too short it is the last one. Without it they begin on the 1st.
     ///
     /// Another day is an error when the engine is built.
     #[must_use]
@@ -236,9 +260,20 @@ impl Limit {
         self.calendar
     }
 
-    /// The window that holds `at`, where `profile` says what the limit's own calendar does not.
+    /// Whether its windows are those of whichever calendar the profile has.
+    pub(super) fn follows_profile(&self) -> bool {
+        let is_profiles = self.profile_calendar && self.scope == Scope::Profile;
+        is_profiles && self.window.longest_anywhere().is_some()
+    }
+
+    /// The window that holds `at`, by the limit's own calendar.
     #[inline]
-    pub(super) fn around(&self, profile: Calendar, at: Timestamp) -> Span {
-        self.calendar.or(profile).around(self.window, at)
+    pub(super) fn around(&self, at: Timestamp) -> Span {
+        self.calendar.around(self.window, at)
+    }
+
+    /// The window that holds `at`, where `profile` says what the limit's own calendar does not.
+    pub(super) fn placed(&self, profile: Calendar, at: Timestamp) -> Placed {
+        self.calendar.or(profile).placed(self.window, at)
     }
 }

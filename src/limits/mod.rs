@@ -20,6 +20,7 @@ pub use allowance::LimitKey;
 pub(crate) use allowance::{Allowance, KeyedLimit};
 #[cfg(feature = "config")]
 pub(crate) use allowance::{check_limit, check_name, check_unique};
+pub(crate) use calendar::Placed;
 pub(crate) use catalog::Catalog;
 pub use limit::Limit;
 pub use measure::Measure;

@@ -8,10 +8,9 @@ use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use super::allowance::{Allowance, KeyedLimit};
-use super::calendar::{Calendar, is_month_start};
+use super::calendar::{Calendar, Placed, is_month_start};
 use super::limit::Limit;
 use super::scope::Scope;
-use super::window::Span;
 #[cfg(feature = "tz")]
 use super::zone::Zone;
 use crate::bounds::MAX_ID_BYTES;
@@ -118,15 +117,9 @@ impl Profile {
         self
     }
 
-    /// Has this profile's calendar windows in `zone`, but for those of limits that
-    /// [name their own](Limit::zone).
-    ///
-    /// Limits of a tenant or of everyone are in UTC unless they name a zone: who shares a count shares
-    /// its windows.
-    ///
-    /// A profile whose zone changes is counted by the windows of the new one at once: the day that it
-    /// is there starts another count, unless it began at the same instant. So let nobody change it at
-    /// will.
+    /// Has this profile's calendar windows in `zone`: those of limits that [follow its
+    /// calendar](Limit::profile_calendar) and [name no zone](Limit::zone). It may change at any time:
+    /// that takes effect when the window ends that the profile is in.
     ///
     /// ```
     /// use tower_quota::Profile;
@@ -141,10 +134,10 @@ impl Profile {
     }
 
     /// Has this profile's months begin on a day of its own, from 1 to 31, and its years on that day
-    /// of January, but for those of limits that [name theirs](Limit::month_start). In months that are
-    /// too short it is the last one: somebody who is billed on the 31st is billed on 28 February.
-    ///
-    /// Changing it starts other counts, as a change of the zone does.
+    /// of January: those of limits that [follow its calendar](Limit::profile_calendar) and [name no
+    /// day](Limit::month_start). In months that are too short it is the last one: somebody who is billed
+    /// on the 31st is billed on 28 February. It may change at any time: that takes effect when the window
+    /// ends that the profile is in.
     ///
     /// # Errors
     ///
@@ -210,15 +203,15 @@ impl Profile {
         self.unlimited
     }
 
-    /// The window of a limit that holds `at`. Profiles that share a count share its window, so their
-    /// own calendars say nothing there.
+    /// The window of a limit that holds `at`. When the next one ends is told only where windows follow
+    /// this profile's calendar.
     #[inline]
-    pub(crate) fn window(&self, keyed: &KeyedLimit, at: Timestamp) -> Span {
-        let own = match keyed.limit.scoped() {
-            Scope::Profile => self.calendar,
-            Scope::Tenant | Scope::Everyone => Calendar::default(),
-        };
-        keyed.limit.around(own, at)
+    pub(crate) fn window(&self, keyed: &KeyedLimit, at: Timestamp) -> Placed {
+        if keyed.key.longest_window().is_some() {
+            return keyed.limit.placed(self.calendar, at);
+        }
+        let window = keyed.limit.around(at);
+        Placed { window, next_end: window.end }
     }
 
     pub(super) fn own_features(&self) -> impl Iterator<Item = &str> {

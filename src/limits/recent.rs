@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering, fence};
 
+use super::calendar::Placed;
 use super::window::Span;
 use crate::clock::Timestamp;
 
@@ -22,22 +23,23 @@ struct Slot {
     key: AtomicU32,
     start: AtomicI64,
     end: AtomicI64,
+    next_end: AtomicI64,
 }
 
 /// The window of this key that holds `at`: as it is remembered, or else as it is found.
 #[inline]
-pub(super) fn span(key: u32, at: Timestamp, find: impl FnOnce() -> Span) -> Span {
+pub(super) fn placed(key: u32, at: Timestamp, find: impl FnOnce() -> Placed) -> Placed {
     let slot = slot(key);
-    if let Some(span) = slot.and_then(|slot| slot.read(key)) {
-        if span.start <= at && at < span.end {
-            return span;
+    if let Some(placed) = slot.and_then(|slot| slot.read(key)) {
+        if placed.window.start <= at && at < placed.window.end {
+            return placed;
         }
     }
-    let span = find();
+    let placed = find();
     if let Some(slot) = slot {
-        slot.write(key, span);
+        slot.write(key, placed);
     }
-    span
+    placed
 }
 
 #[inline]
@@ -54,26 +56,27 @@ impl Slot {
             key: AtomicU32::new(0),
             start: AtomicI64::new(0),
             end: AtomicI64::new(0),
+            next_end: AtomicI64::new(0),
         }
     }
 
     #[inline]
-    fn read(&self, key: u32) -> Option<Span> {
+    fn read(&self, key: u32) -> Option<Placed> {
         let before = self.version.load(Ordering::Acquire);
         let same_key = self.key.load(Ordering::Relaxed) == key;
         let start = self.start.load(Ordering::Relaxed);
         let end = self.end.load(Ordering::Relaxed);
+        let next_end = self.next_end.load(Ordering::Relaxed);
         // What was read is whole if the version is still the same after it.
         fence(Ordering::Acquire);
         let after = self.version.load(Ordering::Relaxed);
-        (same_key && before == after && before % 2 == 0).then_some(Span {
-            start: Timestamp::from_millis(start),
-            end: Timestamp::from_millis(end),
-        })
+        let [start, end, next_end] = [start, end, next_end].map(Timestamp::from_millis);
+        let placed = Placed { window: Span { start, end }, next_end };
+        (same_key && before == after && before % 2 == 0).then_some(placed)
     }
 
     /// Leaves the slot alone while somebody else writes.
-    fn write(&self, key: u32, span: Span) {
+    fn write(&self, key: u32, placed: Placed) {
         let version = self.version.load(Ordering::Relaxed);
         let writing = version.wrapping_add(1);
         let free = version % 2 == 0;
@@ -84,8 +87,9 @@ impl Slot {
         // No reader may see what follows with the version from before.
         fence(Ordering::Release);
         self.key.store(key, Ordering::Relaxed);
-        self.start.store(span.start.as_millis(), Ordering::Relaxed);
-        self.end.store(span.end.as_millis(), Ordering::Relaxed);
+        self.start.store(placed.window.start.as_millis(), Ordering::Relaxed);
+        self.end.store(placed.window.end.as_millis(), Ordering::Relaxed);
+        self.next_end.store(placed.next_end.as_millis(), Ordering::Relaxed);
         self.version.store(writing.wrapping_add(1), Ordering::Release);
     }
 }

@@ -19,8 +19,8 @@ const EPOCH_AFTER_MONDAY: i64 = 3 * DAY;
 
 /// When the count of a [`Limit`](crate::Limit) starts over.
 ///
-/// Hours, days, weeks, months and years are those of the limit's calendar, or else of the profile's,
-/// or else of UTC. A day begins at the first instant of its date. Where clocks are set it has 23 or 25
+/// Hours, days, weeks, months and years are those of the limit's calendar, of the
+/// [profile's](crate::Limit::profile_calendar), or else of UTC. A day begins at the first instant of its date. Where clocks are set it has 23 or 25
 /// hours, or is skipped altogether; an hour of the day before that comes again after midnight belongs
 /// to the day that has begun. An hour is cut short where clocks are set by a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -165,6 +165,20 @@ impl Window {
             Self::Week => Some(WEEK),
             Self::Fixed(length) => millis(length),
             Self::Month | Self::Year | Self::Rolling(_) | Self::Lifetime | Self::Concurrent => None,
+        }
+    }
+
+    /// How long it can be at most, in whatever calendar; none where all have the same.
+    pub(super) fn longest_anywhere(self) -> Option<Duration> {
+        let days = |days: u64| Duration::from_secs(days.saturating_mul(24 * 60 * 60));
+        match self {
+            Self::Hour => Some(Duration::from_secs(2 * 60 * 60)),
+            // With the day that it takes to go over the date line.
+            Self::Day => Some(days(2)),
+            Self::Week => Some(days(8)),
+            Self::Month => Some(days(32)),
+            Self::Year => Some(days(367)),
+            _ => None,
         }
     }
 

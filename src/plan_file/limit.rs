@@ -12,7 +12,7 @@ const WINDOWS: &str = "(second, minute, hour, day, week, month, year, lifetime, 
                        such as 500ms, 90s, 15m, 6h, 30d, or rolling- and a length)";
 
 const KEYS: &str = "amount, window, scope, unit, per_request, shadow, max_refunds, \
-                    max_refund_percent, zone, week_start, month_start";
+                    max_refund_percent, profile_calendar, zone, week_start, month_start";
 
 /// Reads `day = 20`, or `burst = { amount = 5, window = "90s" }`.
 pub(super) fn read_limit(feature: &str, entry: &Entry<'_>) -> Result<Limit, PlanFileError> {
@@ -64,7 +64,8 @@ fn set(limit: Limit, field: &Entry<'_>) -> Result<Limit, PlanFileError> {
         "unit" => limit.unit(field.text("the name of a unit in quotes")?),
         "per_request" if field.flag()? => limit.per_request(),
         "shadow" if field.flag()? => limit.shadow(),
-        "amount" | "window" | "per_request" | "shadow" => limit,
+        "profile_calendar" if field.flag()? => limit.profile_calendar(),
+        "amount" | "window" | "per_request" | "shadow" | "profile_calendar" => limit,
         "max_refunds" => limit.max_refunds(parse_refunds(field)?),
         "max_refund_percent" => limit.max_refund_percent(parse_percent(field)?),
         "zone" => in_zone(limit, field)?,

@@ -41,15 +41,28 @@ impl RemoteCounter {
         }
     }
 
+    /// Until when its window has to be known, where windows [follow the profile's
+    /// calendar](LimitKey::longest_window).
+    #[must_use]
+    pub fn known_until(&self) -> Timestamp {
+        self.window.end.saturating_add(self.limit.longest_window().unwrap_or_default())
+    }
+
+    /// A key for all windows of the counter, that no other has in any.
+    #[must_use]
+    pub fn key_of_all_windows(&self) -> Vec<u8> {
+        let (scope, limit) = (self.scope.as_bytes(), self.limit.as_str().as_bytes());
+        // An id has at most 256 bytes.
+        let length = u16::try_from(scope.len()).unwrap_or(u16::MAX).to_be_bytes();
+        [length.as_slice(), scope, limit].concat()
+    }
+
     /// A key that no other counter has, whatever bytes the scope's id is made of. Keys of one scope
     /// have a common prefix.
     #[must_use]
     pub fn key(&self) -> Vec<u8> {
-        let (scope, limit) = (self.scope.as_bytes(), self.limit.as_str().as_bytes());
         let start = self.window.start.as_millis().to_be_bytes();
-        // An id has at most 256 bytes.
-        let length = u16::try_from(scope.len()).unwrap_or(u16::MAX).to_be_bytes();
-        [length.as_slice(), scope, limit, start.as_slice()].concat()
+        [self.key_of_all_windows().as_slice(), start.as_slice()].concat()
     }
 }
 
@@ -221,6 +234,17 @@ impl RemoteChange {
     pub const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 }
 
+/// A window that begins, of a limit whose windows [follow the profile's
+/// calendar](LimitKey::longest_window).
+#[derive(Clone, Debug)]
+pub struct RemoteOpening {
+    /// The counter, in the window that begins.
+    pub counter: RemoteCounter,
+    /// The end of the last window, as far as it is known. If there is one that ends later, it is that
+    /// one that counts.
+    pub after: Timestamp,
+}
+
 /// Books outside of this process: the verbs of a database that counts and holds.
 ///
 /// [`Remote`](super::Remote) makes a [`Store`](super::Store) of them: it adds time-outs, settling in
@@ -251,6 +275,9 @@ impl RemoteChange {
 ///   settled or unknown one stays what it is.
 /// - `change` changes all counters or none, and each number of a line once; what a line has seen may
 ///   be forgotten [a day](RemoteChange::REMEMBERED) after its last change.
+/// - `open` makes a window the last one of a scope and a limit, or tells which one is, atomically. It is
+///   forgotten when it need not be [known](RemoteCounter::known_until) any more. It is not a count, and
+///   says nothing about what is counted.
 /// - What is used stops at [`MAX_COUNT`], and no more than that is held.
 /// - Counts that are read, also with a verdict, do not include what has lapsed and come back.
 /// - Every error says which operation failed and whether trying again may help, and never shows
@@ -283,6 +310,20 @@ pub trait RemoteBooks: fmt::Debug + Send + Sync + 'static {
 
     /// Changes what is used.
     fn change(&self, change: &RemoteChange) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Makes [this window](RemoteOpening) the last one, unless one is known that ends later than
+    /// [`after`](RemoteOpening::after). Gives the last one then.
+    fn open(
+        &self,
+        opening: &RemoteOpening,
+    ) -> impl Future<Output = Result<Span, StoreError>> + Send;
+
+    /// The last windows of counters, whatever windows these are in, as far as they are known: in the
+    /// order of the counters. Nothing is written.
+    fn last(
+        &self,
+        counters: &[RemoteCounter],
+    ) -> impl Future<Output = Result<Vec<Option<Span>>, StoreError>> + Send;
 
     /// The books' clock.
     fn time(&self) -> impl Future<Output = Result<Timestamp, StoreError>> + Send;

@@ -151,14 +151,29 @@ impl CounterEntry {
 
     /// Whether no hold refers to it, and nobody will miss it.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        let closed = self.count.window.end.saturating_add(REMEMBERED) <= now;
-        self.holds == 0 && (closed || self.is_empty())
+        let follows = self.limit.longest_window();
+        let remembered = follows.unwrap_or_default().max(REMEMBERED);
+        let closed = self.count.window.end.saturating_add(remembered) <= now;
+        // Also a window in which nothing is used is the profile's last one.
+        let empty = follows.is_none() && self.is_empty();
+        self.holds == 0 && (closed || empty)
+    }
+
+    pub(super) fn mark(&self) -> Timestamp {
+        mark(&self.limit, self.count.window)
     }
 
     pub(super) fn hash(&self, hasher: &RandomState) -> u64 {
         let scope = hasher.hash_one(&self.scope);
-        counter_hash(hasher, scope, &self.limit, self.count.window.start)
+        counter_hash(hasher, scope, &self.limit, self.mark())
     }
+}
+
+/// What tells the windows of a counter apart: their starts. Where they follow the profile's calendar,
+/// only the last one is looked for.
+#[inline]
+pub(super) fn mark(limit: &LimitKey, window: Span) -> Timestamp {
+    if limit.longest_window().is_some() { Timestamp::MIN } else { window.start }
 }
 
 #[inline]
@@ -166,11 +181,11 @@ pub(super) fn counter_hash(
     hasher: &RandomState,
     scope: u64,
     limit: &LimitKey,
-    start: Timestamp,
+    mark: Timestamp,
 ) -> u64 {
     let mut state = hasher.build_hasher();
     state.write_u64(scope);
     limit.hash(&mut state);
-    start.hash(&mut state);
+    mark.hash(&mut state);
     state.finish()
 }

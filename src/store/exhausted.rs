@@ -50,7 +50,8 @@ struct Memory {
     given_back: RwLock<u64>,
 }
 
-/// Whose count, of which limit, in the window that starts when.
+/// Whose count, of which limit, in the window that starts when: in any, where windows follow the
+/// profile's calendar, for the one that counts need not be the one that was asked for.
 type Key = (ProfileId, Arc<LimitKey>, Timestamp);
 
 #[derive(Clone, Copy)]
@@ -106,9 +107,11 @@ impl<S: Store> ExhaustedCache<S> {
         exhausted.then_some(counts)
     }
 
-    /// Whether the entry is not older than the time to live, nor from a clock that was set back.
+    /// Whether the entry is not older than the time to live, nor from a clock that was set back, nor
+    /// from a window that is over.
     fn is_fresh(&self, entry: &Entry, now: Timestamp) -> bool {
-        entry.as_of <= now && now < entry.as_of.saturating_add(self.time_to_live)
+        let is_open = now < entry.count.window.end;
+        is_open && entry.as_of <= now && now < entry.as_of.saturating_add(self.time_to_live)
     }
 }
 
@@ -156,7 +159,9 @@ impl Drop for GivingBack {
 }
 
 fn key(counter: &Counter<'_>) -> Key {
-    (counter.scope.clone(), counter.limit.clone(), counter.window.start)
+    let follows_profile = counter.limit.longest_window().is_some();
+    let start = if follows_profile { Timestamp::MIN } else { counter.window.start };
+    (counter.scope.clone(), counter.limit.clone(), start)
 }
 
 impl<S: Store> Store for ExhaustedCache<S> {

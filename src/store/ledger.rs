@@ -7,12 +7,13 @@ use hashbrown::HashTable;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use super::entry::{CounterEntry, HoldEntry, counter_hash};
+use super::entry::{CounterEntry, HoldEntry, counter_hash, mark};
 use super::hold::HoldId;
 use super::request::{Change, Charge, Counter, Reserve};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
+use crate::limits::Span;
 
 /// How many slots the cursor passes after a call that opened a counter: enough to free what one
 /// window leaves behind long before the next window has opened as much.
@@ -36,6 +37,10 @@ pub(super) struct Place {
     hash: u64,
     /// None for a counter in which nothing has happened yet.
     slot: Option<usize>,
+    /// The window of it that counts.
+    window: Span,
+    /// The counter of the window before it, where windows follow the profile's calendar.
+    last: Option<usize>,
 }
 
 impl Ledger {
@@ -63,7 +68,7 @@ impl Ledger {
         let mut admitted = true;
         for charge in request.charges {
             let place = self.find(hash, &charge.counter, request.now);
-            let count = self.count(place, &charge.counter)?;
+            let count = self.count(place)?;
             admitted &= charge.admits(&count, request.units);
             places.push(place);
             counts.push(count);
@@ -82,7 +87,7 @@ impl Ledger {
 
     /// Looks for a counter of a scope with this hash, and brings it up to `now`.
     pub(super) fn find(&mut self, hash: u64, counter: &Counter<'_>, now: Timestamp) -> Place {
-        let place = self.place(hash, counter);
+        let place = self.place(hash, counter, now);
         if counter.limit.rolling().is_some() {
             if let Some(entry) = place.slot.and_then(|slot| self.counters.get_mut(slot)) {
                 entry.roll(now);
@@ -192,27 +197,44 @@ impl Ledger {
         }
     }
 
-    fn place(&self, scope: u64, counter: &Counter<'_>) -> Place {
-        let start = counter.window.start;
-        let hash = counter_hash(&self.hasher, scope, counter.limit, start);
+    fn place(&self, scope: u64, counter: &Counter<'_>, now: Timestamp) -> Place {
+        let window = counter.window;
+        let mark = mark(counter.limit, window);
+        let hash = counter_hash(&self.hasher, scope, counter.limit, mark);
         let slot = self.slots.find(hash, |slot| {
             self.counters.get(*slot).is_some_and(|entry| {
-                entry.count.window.start == start
+                entry.mark() == mark
                     && entry.scope == *counter.scope
                     && (Arc::ptr_eq(&entry.limit, counter.limit) || entry.limit == *counter.limit)
             })
         });
-        Place { hash, slot: slot.copied() }
+        let place = Place { hash, slot: slot.copied(), window, last: None };
+        if counter.limit.longest_window().is_some() {
+            self.follow(place, counter, now)
+        } else {
+            place
+        }
+    }
+
+    /// The place of the window that counts at `now`, if that of the last one was found.
+    fn follow(&self, place: Place, counter: &Counter<'_>, now: Timestamp) -> Place {
+        let Some(last) = place.slot.and_then(|slot| self.counters.get(slot)) else { return place };
+        let window = counter.window_after(last.count.window, now);
+        if window == last.count.window {
+            Place { window, ..place }
+        } else {
+            Place { window, slot: None, last: place.slot, ..place }
+        }
     }
 
     /// What is counted where a counter was found.
-    pub(super) fn count(&self, place: Place, counter: &Counter<'_>) -> Result<Count, StoreError> {
+    pub(super) fn count(&self, place: Place) -> Result<Count, StoreError> {
         match place.slot.and_then(|slot| self.counters.get(slot)) {
             Some(entry) => Ok(entry.count),
-            None if counter.window.end <= self.forgotten => {
-                Err(StoreError::clock_skew(counter.window.end))
+            None if place.window.end <= self.forgotten => {
+                Err(StoreError::clock_skew(place.window.end))
             }
-            None => Ok(Count::unused(counter.window)),
+            None => Ok(Count::unused(place.window)),
         }
     }
 
@@ -222,12 +244,27 @@ impl Ledger {
             return slot;
         }
         let (scope, limit) = (counter.scope.clone(), counter.limit.clone());
-        let slot = self.counters.insert(CounterEntry::new(scope, limit, counter.window, now));
+        let counter = CounterEntry::new(scope, limit, place.window, now);
+        if let Some(last) = place.last {
+            if let Some(entry) = self.counters.get_mut(last).filter(|last| last.holds == 0) {
+                *entry = counter;
+                return last;
+            }
+            // It is not looked for any more, but by its holds.
+            self.unlist(last, place.hash);
+        }
+        let slot = self.counters.insert(counter);
         let (hasher, counters) = (&self.hasher, &self.counters);
         self.slots.insert_unique(place.hash, slot, |slot| {
             counters.get(*slot).map_or(0, |entry| entry.hash(hasher))
         });
         slot
+    }
+
+    fn unlist(&mut self, slot: usize, hash: u64) {
+        if let Ok(found) = self.slots.find_entry(hash, |other| *other == slot) {
+            found.remove();
+        }
     }
 
     /// Moves the cursor on, and forgets the counters it passes that nobody will miss.
@@ -247,9 +284,7 @@ impl Ledger {
                 self.forgotten = self.forgotten.max(entry.count.window.end);
             }
             let hash = entry.hash(&self.hasher);
-            if let Ok(found) = self.slots.find_entry(hash, |other| *other == slot) {
-                found.remove();
-            }
+            self.unlist(slot, hash);
             self.counters.remove(slot);
         }
     }

@@ -201,7 +201,7 @@ impl Locked<'_> {
         for (seat, counter) in self.seats.iter().zip(counters) {
             if let Some(part) = self.parts.iter_mut().find(|part| part.index == seat.stripe) {
                 let place = part.ledger.find(seat.hash, counter, now);
-                found.push((place, part.ledger.count(place, counter)?));
+                found.push((place, part.ledger.count(place)?));
             }
         }
         Ok(found)

@@ -51,7 +51,7 @@ pub use answer::Answer;
 #[cfg(feature = "remote")]
 pub use books::{
     Held, Lapse, Lease, MAX_COUNT, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter,
-    RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
+    RemoteOpening, RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
 };
 pub use exhausted::ExhaustedCache;
 pub use hold::{Hold, HoldId, Settle};
@@ -93,6 +93,8 @@ use crate::limits::LimitKey;
 ///   after that, by [`Buckets`](crate::Buckets), and its commit goes to where it was reserved. The
 ///   window that is told of it ends when the units asked for fit, or else when the first unit comes
 ///   back.
+/// - Where windows [follow the profile's calendar](LimitKey::longest_window), the one that counts is
+///   that of [`Counter::window_after`], and the counts tell which. What is read makes none the last.
 /// - A counter is never below 0 and never forgotten while its window is open. A window that has
 ///   been forgotten is an error when it is asked for again, not a fresh count.
 /// - A failure is an error, never a denial, and no call waits without bound.
@@ -213,9 +215,10 @@ use crate::limits::LimitKey;
 /// ```
 ///
 /// It forgets nothing, so it grows without end; [`MemoryStore`] sweeps. It knows no [rolling
-/// windows](crate::Window::Rolling): what is used in one stays used. And where there is a [cap on
-/// refunds](crate::Limit::max_refunds) it refunds nothing. The example `custom_store` has
-/// [`Buckets`](crate::Buckets) and [`Refunds`](crate::Refunds) for them.
+/// windows](crate::Window::Rolling): what is used in one stays used. A profile that changes its
+/// calendar gets a fresh count. And where there is a [cap on refunds](crate::Limit::max_refunds) it
+/// refunds nothing. The example `custom_store` does better, with [`Buckets`](crate::Buckets),
+/// [`Counter::window_after`] and [`Refunds`](crate::Refunds).
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Holds units of all counters, or of none.
     fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>>;

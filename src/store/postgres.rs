@@ -10,6 +10,7 @@ mod short_way;
 mod statements;
 mod sweeper;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,10 +19,11 @@ use sqlx::{AssertSqlSafe, Executor, SqlSafeStr, query, query_scalar};
 use tokio::time::timeout;
 
 use super::books::{
-    Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement,
-    RemoteVerdict, Renewal,
+    Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening, RemoteReserve,
+    RemoteSettlement, RemoteVerdict, Renewal,
 };
 use super::hold::HoldId;
+use super::sql::decode::window;
 use super::sql::draft::Key;
 use super::sql::job::{Ask, answer_all, answered};
 use super::sql::read::Found;
@@ -31,6 +33,7 @@ use super::sql::verbs::Verb;
 use crate::clock::Timestamp;
 use crate::count::Count;
 use crate::error::StoreError;
+use crate::limits::Span;
 pub use builder::PostgresBooksBuilder;
 use builder::Source;
 use rush::Rush;
@@ -166,6 +169,16 @@ impl PostgresBooks {
         });
         Found::new(&rows.await?)
     }
+
+    async fn find_last(&self, keys: &[Vec<u8>]) -> sqlx::Result<HashMap<Key, Span>> {
+        let select = query(self.session.statements.last.clone()).bind(keys);
+        let rows = self.session.in_time(async {
+            let mut lent = self.session.acquire().await?;
+            let rows = select.fetch_all(lent.busy()).await;
+            lent.hear(rows)
+        });
+        rows.await?.iter().map(window).collect()
+    }
 }
 
 impl fmt::Debug for PostgresBooks {
@@ -206,6 +219,17 @@ impl RemoteBooks for PostgresBooks {
 
     async fn change(&self, change: &RemoteChange) -> Result<(), StoreError> {
         self.execute(change.clone()).await
+    }
+
+    async fn open(&self, opening: &RemoteOpening) -> Result<Span, StoreError> {
+        self.execute(opening.clone()).await
+    }
+
+    async fn last(&self, counters: &[RemoteCounter]) -> Result<Vec<Option<Span>>, StoreError> {
+        let keys: Vec<_> = counters.iter().map(RemoteCounter::key_of_all_windows).collect();
+        let found = self.find_last(&keys).await;
+        let found = found.map_err(|error| failure(error).of("read windows"))?;
+        Ok(keys.iter().map(|key| found.get(key.as_slice()).copied()).collect())
     }
 
     async fn time(&self) -> Result<Timestamp, StoreError> {

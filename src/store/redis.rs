@@ -15,6 +15,7 @@ mod script;
 mod session;
 mod settle;
 mod turns;
+mod windows;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,13 +26,14 @@ use self::line::Line;
 use self::place::Place;
 use self::session::Session;
 use super::books::{
-    Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement,
-    RemoteVerdict, Renewal,
+    Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening, RemoteReserve,
+    RemoteSettlement, RemoteVerdict, Renewal,
 };
 use super::hold::HoldId;
 use crate::clock::Timestamp;
 use crate::count::Count;
 use crate::error::StoreError;
+use crate::limits::Span;
 
 /// Books in Redis 7 or later, or Valkey: one server, a primary that Sentinels name, or a Cluster.
 ///
@@ -158,6 +160,14 @@ impl RemoteBooks for RedisBooks {
 
     async fn change(&self, change: &RemoteChange) -> Result<(), StoreError> {
         self.session.change_all(change).await
+    }
+
+    async fn open(&self, opening: &RemoteOpening) -> Result<Span, StoreError> {
+        self.session.open(opening).await
+    }
+
+    async fn last(&self, counters: &[RemoteCounter]) -> Result<Vec<Option<Span>>, StoreError> {
+        self.session.last(counters).await
     }
 
     async fn time(&self) -> Result<Timestamp, StoreError> {

@@ -18,6 +18,7 @@ mod refund;
 mod reserve;
 mod settler;
 mod share;
+mod windows;
 mod worker;
 
 use std::error::Error as StdError;
@@ -36,6 +37,7 @@ use self::link::Link;
 use self::offset::Offset;
 pub use self::options::RemoteOptions;
 use self::share::LocalShare;
+use self::windows::{Unknown, Windows};
 use self::worker::{Ending, Worker};
 use super::Store;
 use super::answer::Answer;
@@ -53,7 +55,7 @@ use crate::error::StoreError;
 ///
 /// # Books in a database of your own
 ///
-/// Implement [`RemoteBooks`]: seven verbs, each one transaction or script. Then
+/// Implement [`RemoteBooks`]: nine verbs, each one transaction or script. Then
 ///
 /// ```
 /// use std::time::Duration;
@@ -148,13 +150,32 @@ impl<B: RemoteBooks> Remote<B> {
         };
         tokio::spawn(worker.run(beats.timer()));
         let desk = Arc::new(Desk { backlog, leases, beats });
-        Self(Arc::new(Inner { link, desk, lanes: Lanes::new(), offset, share, options }))
+        Self(Arc::new(Inner {
+            link,
+            desk,
+            lanes: Lanes::new(),
+            offset,
+            share,
+            windows: Windows::new(),
+            options,
+        }))
     }
 
     /// The books.
     #[must_use]
     pub fn books(&self) -> &B {
         &self.0.link.books
+    }
+
+    /// Counters in the windows that count at `now`, and those whose windows have to be asked for.
+    fn placed(
+        &self,
+        counters: &[Counter<'_>],
+        now: Timestamp,
+    ) -> (Vec<RemoteCounter>, Vec<Unknown>) {
+        let mut unknown = Vec::new();
+        let place = |counter| self.0.windows.place(counter, now, &mut unknown);
+        (counters.iter().enumerate().map(place).collect(), unknown)
     }
 
     /// Deletes what nobody will miss, at most so many records, and says how many it deleted. To be
@@ -188,17 +209,19 @@ impl<B: RemoteBooks> Store for Remote<B> {
         if self.0.desk.backlog.has_ended() {
             return Answer::Ready(Err(StoreError::permanent("reserve", ShutDown)));
         }
-        let charges = request.charges.iter().map(|charge| RemoteCharge {
-            counter: counter(&charge.counter),
+        let (inner, now) = (self.0.clone(), request.now);
+        let mut unknown = Vec::new();
+        let charges = request.charges.iter().enumerate().map(|(index, charge)| RemoteCharge {
+            counter: inner.windows.place((index, &charge.counter), now, &mut unknown),
             ceiling: charge.ceiling,
             refunds: charge.refunds,
         });
         let charges: Arc<[RemoteCharge]> = charges.collect();
-        let inner = self.0.clone();
         if request.units > MAX_UNITS {
-            return Answer::Pending(async move { inner.deny(&charges).await }.boxed());
+            return Answer::Pending(
+                async move { inner.deny(&charges, unknown, now).await }.boxed(),
+            );
         }
-        let now = request.now;
         let request = RemoteReserve {
             id: request.id,
             charges,
@@ -211,28 +234,28 @@ impl<B: RemoteBooks> Store for Remote<B> {
         if let Err(error) = inner.link.breaker.check("reserve") {
             return Answer::Ready(inner.share_of(&request, now, error));
         }
-        Answer::Pending(async move { inner.reserve(request, now).await }.boxed())
+        Answer::Pending(async move { inner.reserve(request, unknown, now).await }.boxed())
     }
 
     fn read(
         &self,
         counters: &[Counter<'_>],
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>> {
-        let counters = all(counters);
+        let (counters, unknown) = self.placed(counters, now);
         let inner = self.0.clone();
-        Answer::Pending(async move { inner.link.read(&counters).await }.boxed())
+        Answer::Pending(async move { inner.read(counters, unknown, now).await }.boxed())
     }
 
     fn change(
         &self,
         counters: &[Counter<'_>],
         change: Change,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
-        let counters = all(counters);
+        let (counters, unknown) = self.placed(counters, now);
         let inner = self.0.clone();
-        let changed = async move { inner.lanes.change(&inner.link, counters, change).await };
+        let changed = async move { inner.change(counters, unknown, change, now).await };
         Answer::Pending(changed.boxed())
     }
 
@@ -245,16 +268,6 @@ impl<B: RemoteBooks> Store for Remote<B> {
         let (inner, mark) = (self.0.clone(), self.0.desk.backlog.mark());
         Answer::Pending(async move { inner.shut_down(mark).await }.boxed())
     }
-}
-
-fn counter(counter: &Counter<'_>) -> RemoteCounter {
-    let Counter { scope, tenant, limit, window } = *counter;
-    let (scope, tenant) = (scope.clone(), tenant.cloned());
-    RemoteCounter { scope, tenant, limit: limit.clone(), window }
-}
-
-fn all(counters: &[Counter<'_>]) -> Vec<RemoteCounter> {
-    counters.iter().map(counter).collect()
 }
 
 /// The background work has ended, and nobody would settle what is held.

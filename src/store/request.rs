@@ -6,7 +6,9 @@ use super::hold::{Hold, HoldId};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts};
 use crate::error::Error;
-use crate::limits::{Allowance, KeyedLimit, LimitKey, Measure, Profile, ProfileId, Scope, Span};
+use crate::limits::{
+    Allowance, KeyedLimit, LimitKey, Measure, Placed, Profile, ProfileId, Scope, Span,
+};
 
 /// One count: whose it is, of which limit, in which window.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,9 @@ pub struct Counter<'a> {
     pub limit: &'a Arc<LimitKey>,
     /// The window, around the time of the call.
     pub window: Span,
+    /// When the window after it ends, where the limit [follows the profile's
+    /// calendar](LimitKey::longest_window).
+    pub next_end: Timestamp,
 }
 
 impl<'a> Counter<'a> {
@@ -34,7 +39,8 @@ impl<'a> Counter<'a> {
             return Err(Error::NoTenant(keyed.limit.name().to_owned()));
         };
         let tenant = profile.tenant_id().filter(|_| keyed.limit.scoped() == Scope::Profile);
-        Ok(Self { scope, tenant, limit: &keyed.key, window: profile.window(keyed, now) })
+        let Placed { window, next_end } = profile.window(keyed, now);
+        Ok(Self { scope, tenant, limit: &keyed.key, window, next_end })
     }
 
     pub(crate) fn all(
@@ -43,6 +49,18 @@ impl<'a> Counter<'a> {
         now: Timestamp,
     ) -> Result<Vec<Self>, Error> {
         allowance.limits().iter().map(|keyed| Self::at(profile, keyed, now)).collect()
+    }
+
+    /// The window that counts at `now`, where the limit [follows the profile's
+    /// calendar](LimitKey::longest_window) and its last window is known: that one, up to its end. A
+    /// window of another calendar that has begun by then is joined with the one after it.
+    #[must_use]
+    pub fn window_after(&self, last: Span, now: Timestamp) -> Span {
+        self.placed().after(last, now)
+    }
+
+    pub(crate) fn placed(&self) -> Placed {
+        Placed { window: self.window, next_end: self.next_end }
     }
 }
 

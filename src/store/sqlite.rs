@@ -14,10 +14,11 @@ use sqlx::sqlite::SqlitePool;
 use sqlx::{Executor, SqlStr, query};
 
 use super::books::{
-    Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement,
-    RemoteVerdict, Renewal,
+    Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening, RemoteReserve,
+    RemoteSettlement, RemoteVerdict, Renewal,
 };
 use super::hold::HoldId;
+use super::sql::decode::window;
 use super::sql::job::{Ask, Job, answered};
 use super::sql::line::Line;
 use super::sql::read::Found;
@@ -26,6 +27,7 @@ use super::sql::verbs::Verb;
 use crate::clock::Timestamp;
 use crate::count::Count;
 use crate::error::StoreError;
+use crate::limits::Span;
 use builder::Source;
 pub use builder::SqliteBooksBuilder;
 use sweeper::SqliteSweeper;
@@ -97,6 +99,13 @@ impl SqliteBooks {
         let row = select.fetch_one(&self.readers).await?;
         Found::new(std::slice::from_ref(&row))
     }
+
+    async fn find_last(&self, counter: &RemoteCounter) -> sqlx::Result<Option<Span>> {
+        let statement = self.writer.statements.window.clone();
+        let select = query(statement).bind(counter.key_of_all_windows());
+        let row = select.fetch_optional(&self.readers).await?;
+        Ok(row.as_ref().map(window).transpose()?.map(|(_, last)| last))
+    }
 }
 
 impl fmt::Debug for SqliteBooks {
@@ -135,6 +144,19 @@ impl RemoteBooks for SqliteBooks {
 
     async fn change(&self, change: &RemoteChange) -> Result<(), StoreError> {
         self.ask(change.clone()).await
+    }
+
+    async fn open(&self, opening: &RemoteOpening) -> Result<Span, StoreError> {
+        self.ask(opening.clone()).await
+    }
+
+    async fn last(&self, counters: &[RemoteCounter]) -> Result<Vec<Option<Span>>, StoreError> {
+        let mut windows = Vec::new();
+        for counter in counters {
+            let last = self.find_last(counter).await;
+            windows.push(last.map_err(|error| failure(error).of("read windows"))?);
+        }
+        Ok(windows)
     }
 
     async fn time(&self) -> Result<Timestamp, StoreError> {

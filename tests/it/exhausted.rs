@@ -232,6 +232,7 @@ impl Store for LateChange {
                 tenant: None,
                 limit,
                 window: *window,
+                next_end: window.end,
             });
             now(books.change(&counters.collect::<Vec<_>>(), change, moment))
         };

@@ -62,7 +62,8 @@ fn a_limit_has_all_that_code_can_say() {
     let text = r#"
         [plans.free.chat]
         tokens = { amount = 9, window = "rolling-15m", unit = "tokens", shadow = true }
-        concurrent = { amount = 2, shadow = false }
+        concurrent = { amount = 2, shadow = false, profile_calendar = false }
+        local = { amount = 4, window = "day", profile_calendar = true }
         requests = { amount = 5, window = "week", per_request = true, week_start = "sunday" }
         refunds = { amount = 9, window = "day", max_refunds = 0 }
         share = { amount = 9, window = "day", max_refund_percent = 34 }
@@ -73,6 +74,7 @@ fn a_limit_has_all_that_code_can_say() {
     let chat = [
         Limit::new(9, Window::Rolling(quarter)).named("tokens").unit("tokens").shadow(),
         Limit::new(2, Window::Concurrent),
+        Limit::new(4, Window::Day).named("local").profile_calendar(),
         Limit::new(5, Window::Week).named("requests").per_request().week_start(Weekday::Sun),
         Limit::new(9, Window::Day).named("refunds").max_refunds(0),
         Limit::new(9, Window::Day).named("share").max_refunds(3),

@@ -27,7 +27,7 @@ const WINDOWS: [(&str, Window); 6] = [
 /// An engine whose one feature has a limit of each kind.
 fn engine(clock: &ManualClock) -> Quotas {
     let limits = WINDOWS.map(|(name, window)| {
-        let limit = Limit::new(1, window).named(name);
+        let limit = Limit::new(1, window).named(name).profile_calendar();
         if name == "sunday" { limit.week_start(Weekday::Sun) } else { limit }
     });
     let plan = Plan::new("free").feature("remix", limits);

@@ -35,7 +35,7 @@ pub(crate) fn zones(scale: &Scale, report: &mut Report) {
 }
 
 fn contestant(name: &'static str, window: Window, zone: impl Fn(u64) -> Option<Tz>) -> Contestant {
-    let plan = Plan::new("free").feature("remix", [Limit::new(1, window)]);
+    let plan = Plan::new("free").feature("remix", [Limit::new(1, window).profile_calendar()]);
     let quotas = Quotas::builder().plan(plan).clock(SystemClock).build();
     let quotas = quotas.expect("a complete configuration");
     let profile = |number: u64| {

@@ -1,15 +1,16 @@
 //! The rows of a PostgreSQL database, in a transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Executor, Row, SqlStr, query, query_scalar};
 
 use super::statements::Statements;
 use crate::clock::{Clock, Timestamp};
+use crate::limits::Span;
 use crate::store::books::Lapse;
 use crate::store::hold::HoldId;
-use crate::store::sql::decode::{bucket_bytes, counter, due, hold, instant, key, step};
+use crate::store::sql::decode::{bucket_bytes, counter, due, hold, instant, key, step, window};
 use crate::store::sql::draft::{Draft, Key, Rows};
 use crate::store::sql::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
 use crate::store::sql::sweep::SweptRows;
@@ -130,6 +131,17 @@ impl Rows for PostgresRows<'_> {
         rows.iter().map(line).collect()
     }
 
+    async fn windows(&mut self, wanted: &[Key]) -> sqlx::Result<Vec<(Key, Span)>> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Nobody can update one twice in a statement.
+        let keys: BTreeSet<&[u8]> = wanted.iter().map(|key| &**key).collect();
+        let keys: Vec<&[u8]> = keys.into_iter().collect();
+        let lock = query(self.statements.lock_windows.clone()).bind(keys);
+        lock.fetch_all(&mut *self.connection).await?.iter().map(window).collect()
+    }
+
     async fn write(&mut self, draft: &Draft) -> sqlx::Result<()> {
         let counters: Vec<_> = draft.changed_counters().collect();
         let held: Vec<_> = draft.put_holds().collect();
@@ -155,6 +167,15 @@ impl Rows for PostgresRows<'_> {
                 .bind(column(&lines, |((_, nonce), _)| to_bits(*nonce)))
                 .bind(column(&lines, |(_, sequence)| to_bits(*sequence)))
                 .bind(draft.now.as_millis());
+            put.execute(&mut *self.connection).await?;
+        }
+        let windows: Vec<_> = draft.new_windows().collect();
+        if !windows.is_empty() {
+            let put = query(self.statements.put_windows.clone())
+                .bind(column(&windows, |(key, ..)| &***key))
+                .bind(column(&windows, |(_, window, _)| window.start.as_millis()))
+                .bind(column(&windows, |(_, window, _)| window.end.as_millis()))
+                .bind(column(&windows, |(.., known_until)| known_until.as_millis()));
             put.execute(&mut *self.connection).await?;
         }
         self.unmake(draft).await
@@ -189,6 +210,14 @@ impl SweptRows for PostgresRows<'_> {
     async fn drop_lines(&mut self, before: Timestamp, at_most: u32) -> sqlx::Result<u32> {
         let delete = query(self.statements.drop_lines.clone())
             .bind(before.as_millis())
+            .bind(i64::from(at_most));
+        let deleted = delete.execute(&mut *self.connection).await?.rows_affected();
+        Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
+    }
+
+    async fn drop_windows(&mut self, now: Timestamp, at_most: u32) -> sqlx::Result<u32> {
+        let delete = query(self.statements.drop_windows.clone())
+            .bind(now.as_millis())
             .bind(i64::from(at_most));
         let deleted = delete.execute(&mut *self.connection).await?.rows_affected();
         Ok(u32::try_from(deleted).unwrap_or(u32::MAX))

@@ -30,6 +30,10 @@ pub(super) struct Statements {
     pub(super) drop_marked: SqlStr,
     pub(super) drop_lines: SqlStr,
     pub(super) drop_counters: SqlStr,
+    pub(super) last: SqlStr,
+    pub(super) lock_windows: SqlStr,
+    pub(super) put_windows: SqlStr,
+    pub(super) drop_windows: SqlStr,
 }
 
 impl Statements {
@@ -56,6 +60,10 @@ impl Statements {
             drop_marked: named(DROP_MARKED),
             drop_lines: named(DROP_LINES),
             drop_counters: named(DROP_COUNTERS),
+            last: named(LAST),
+            lock_windows: named(LOCK_WINDOWS),
+            put_windows: named(PUT_WINDOWS),
+            drop_windows: named(DROP_WINDOWS),
         }
     }
 }
@@ -221,3 +229,31 @@ const DROP_COUNTERS: &str = "
         DELETE FROM {merged} m USING gone WHERE m.key = gone.key
     )
     SELECT count(*) FROM gone";
+
+/// Keys.
+const LAST: &str = "SELECT key, starts_at, ends_at FROM {window} WHERE key = ANY ($1)";
+
+/// Locks last windows in the order of their keys, those too that are not there: they are made, as over
+/// long ago. Keys.
+const LOCK_WINDOWS: &str = "
+    INSERT INTO {window} (key, starts_at, ends_at, known_until)
+    SELECT w.key, -9223372036854775808, -9223372036854775808, -9223372036854775808
+    FROM unnest($1::bytea[]) AS w (key) ORDER BY w.key
+    ON CONFLICT (key) DO UPDATE SET key = excluded.key
+    RETURNING key, starts_at, ends_at";
+
+/// Keys, starts, ends, and until when they have to be known.
+const PUT_WINDOWS: &str = "
+    UPDATE {window} o
+    SET starts_at = w.starts_at, ends_at = w.ends_at, known_until = w.known_until
+    FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[])
+        AS w (key, starts_at, ends_at, known_until)
+    WHERE o.key = w.key";
+
+/// Whoever has locked one opens the next. Now; at most.
+const DROP_WINDOWS: &str = "
+    WITH old AS MATERIALIZED (
+        SELECT key FROM {window} WHERE known_until <= $1
+        ORDER BY known_until LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM {window} o USING old WHERE o.key = old.key";

@@ -34,24 +34,31 @@ impl Keys {
 
     /// The two keys of a counter: of its counts, and of its holds. No other counter has them.
     pub(super) fn of(&self, counter: &RemoteCounter) -> [Vec<u8>; 2] {
-        ["c:", "h:"].map(|kind| {
-            let tag = self.tag.of(counter);
-            let mut key = self.prefix.clone().into_bytes();
-            key.push(b'{');
-            push(&mut key, tag);
-            key.push(b'}');
-            key.extend(kind.as_bytes());
-            key.extend(counter.limit.as_str().as_bytes());
+        let start = counter.window.start.as_millis().to_string();
+        ["c:", "h:"].map(|kind| self.key(counter, kind, &start))
+    }
+
+    /// The key of a counter's last window, whatever window it is in.
+    pub(super) fn of_windows(&self, counter: &RemoteCounter) -> Vec<u8> {
+        self.key(counter, "w:", "")
+    }
+
+    fn key(&self, counter: &RemoteCounter, kind: &str, start: &str) -> Vec<u8> {
+        let mut key = self.prefix.clone().into_bytes();
+        key.push(b'{');
+        push(&mut key, self.tag.of(counter));
+        key.push(b'}');
+        key.extend(kind.as_bytes());
+        key.extend(counter.limit.as_str().as_bytes());
+        key.push(b':');
+        key.extend(start.as_bytes());
+        // Last, for it may be any bytes; and whenever it is not the tag by definition, though a
+        // tenant may be called as its profile is.
+        if counter.tenant.is_some() && self.tag == Tag::Tenant {
             key.push(b':');
-            key.extend(counter.window.start.as_millis().to_string().as_bytes());
-            // Last, for it may be any bytes; and whenever it is not the tag by definition, though a
-            // tenant may be called as its profile is.
-            if counter.tenant.is_some() && self.tag == Tag::Tenant {
-                key.push(b':');
-                push(&mut key, &counter.scope);
-            }
-            key
-        })
+            push(&mut key, &counter.scope);
+        }
+        key
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) struct Scripts {
     pub(super) renew: Script,
     pub(super) read: Script,
     pub(super) change: Script,
+    pub(super) open: Script,
 }
 
 impl Scripts {
@@ -36,6 +37,7 @@ impl Scripts {
             renew: Script::new(" flags=allow-oom", include_str!("renew.lua")),
             read: Script::new(" flags=no-writes", include_str!("read.lua")),
             change: Script::new("", include_str!("change.lua")),
+            open: Script::new("", include_str!("open.lua")),
         }
     }
 }
@@ -60,6 +62,13 @@ impl Script {
                 command.arg(key);
             }
         }
+        Call { script: self, command }
+    }
+
+    /// A call of the script on one key.
+    pub(super) fn on_key(&self, key: &[u8]) -> Call<'_> {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(self.script.get_hash()).arg(1).arg(key);
         Call { script: self, command }
     }
 }

@@ -33,8 +33,13 @@ impl Session {
         counters: impl ExactSizeIterator<Item = &'a RemoteCounter>,
     ) -> Call<'a> {
         let mut call = script.on(&self.keys, counters);
-        call.optional(self.clock.as_ref().map(|clock| clock.now().as_millis()));
+        call.optional(self.now());
         call
+    }
+
+    /// The time that scripts are told, in milliseconds, if it is not the server's.
+    pub(super) fn now(&self) -> Option<i64> {
+        self.clock.as_ref().map(|clock| clock.now().as_millis())
     }
 
     /// How much longer than needed keys live. Under a clock of the caller's own they must not expire

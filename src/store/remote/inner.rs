@@ -11,10 +11,12 @@ use super::offset::Offset;
 use super::options::RemoteOptions;
 use super::reserve;
 use super::share::LocalShare;
+use super::windows::{Unknown, Windows, put};
 use crate::clock::Timestamp;
+use crate::count::Count;
 use crate::error::StoreError;
-use crate::store::books::{RemoteBooks, RemoteCharge, RemoteReserve};
-use crate::store::request::Verdict;
+use crate::store::books::{RemoteBooks, RemoteCharge, RemoteCounter, RemoteReserve};
+use crate::store::request::{Change, Verdict};
 
 pub(super) struct Inner<B> {
     pub(super) link: Arc<Link<B>>,
@@ -22,20 +24,54 @@ pub(super) struct Inner<B> {
     pub(super) lanes: Lanes,
     pub(super) offset: Arc<Offset>,
     pub(super) share: Option<Arc<LocalShare>>,
+    pub(super) windows: Windows,
     pub(super) options: RemoteOptions,
 }
 
 impl<B: RemoteBooks> Inner<B> {
     pub(super) async fn reserve(
         &self,
-        request: RemoteReserve,
+        mut request: RemoteReserve,
+        unknown: Vec<Unknown>,
         now: Timestamp,
     ) -> Result<Verdict, StoreError> {
         let Self { link, desk, offset, .. } = self;
-        match reserve::reserve(link, desk, offset, request.clone(), now).await {
+        let answer = async {
+            if !unknown.is_empty() {
+                let windows = self.windows.open(link, &unknown, now).await?;
+                let mut charges = request.charges.to_vec();
+                put(charges.iter_mut().map(|charge| &mut charge.counter), &unknown, windows);
+                request.charges = charges.into();
+            }
+            reserve::reserve(link, desk, offset, request.clone(), now).await
+        };
+        match answer.await {
             Err(error) if means_away(&error) => self.share_of(&request, now, error),
             answer => answer,
         }
+    }
+
+    pub(super) async fn read(
+        &self,
+        mut counters: Vec<RemoteCounter>,
+        unknown: Vec<Unknown>,
+        now: Timestamp,
+    ) -> Result<Vec<Count>, StoreError> {
+        let windows = self.windows.read(&self.link, &unknown, now).await?;
+        put(counters.iter_mut(), &unknown, windows);
+        self.link.read(&counters).await
+    }
+
+    pub(super) async fn change(
+        &self,
+        mut counters: Vec<RemoteCounter>,
+        unknown: Vec<Unknown>,
+        change: Change,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let windows = self.windows.open(&self.link, &unknown, now).await?;
+        put(counters.iter_mut(), &unknown, windows);
+        self.lanes.change(&self.link, counters, change).await
     }
 
     /// What the local share says to a request that met with `error`; the error, if it has no room.
@@ -50,10 +86,14 @@ impl<B: RemoteBooks> Inner<B> {
     }
 
     /// The verdict on a request for more than can be held.
-    pub(super) async fn deny(&self, charges: &[RemoteCharge]) -> Result<Verdict, StoreError> {
-        let counters: Vec<_> = charges.iter().map(|charge| charge.counter.clone()).collect();
-        let counts = self.link.read(&counters).await?;
-        Ok(Verdict::Denied(counts.into()))
+    pub(super) async fn deny(
+        &self,
+        charges: &[RemoteCharge],
+        unknown: Vec<Unknown>,
+        now: Timestamp,
+    ) -> Result<Verdict, StoreError> {
+        let counters = charges.iter().map(|charge| charge.counter.clone()).collect();
+        Ok(Verdict::Denied(self.read(counters, unknown, now).await?.into()))
     }
 
     pub(super) async fn shut_down(&self, mark: Mark) -> Result<(), StoreError> {

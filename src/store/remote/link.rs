@@ -13,9 +13,10 @@ use super::backoff::pause;
 use super::breaker::Breaker;
 use crate::count::Count;
 use crate::error::StoreError;
+use crate::limits::Span;
 use crate::store::books::{
-    RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement, RemoteVerdict,
-    Renewal,
+    RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening, RemoteReserve, RemoteSettlement,
+    RemoteVerdict, Renewal,
 };
 use crate::store::hold::HoldId;
 
@@ -64,6 +65,17 @@ impl<B: RemoteBooks> Link<B> {
 
     pub(super) async fn change(&self, change: &RemoteChange) -> Result<(), StoreError> {
         self.call("change", self.books.change(change)).await
+    }
+
+    pub(super) async fn open(&self, opening: &RemoteOpening) -> Result<Span, StoreError> {
+        self.call("open a window", self.books.open(opening)).await
+    }
+
+    pub(super) async fn last(
+        &self,
+        counters: &[RemoteCounter],
+    ) -> Result<Vec<Option<Span>>, StoreError> {
+        self.call("read windows", self.books.last(counters)).await
     }
 
     pub(super) async fn sweep(&self, at_most: u32) -> Result<u32, StoreError> {

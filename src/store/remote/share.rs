@@ -11,7 +11,7 @@ use super::link::Link;
 use super::owed::{Debt, Owed};
 use super::refund;
 use crate::clock::Timestamp;
-use crate::count::{Counts, Spent};
+use crate::count::{Count, Counts, Spent};
 use crate::store::Store;
 use crate::store::answer::Answer;
 use crate::store::books::{RemoteBooks, RemoteCharge, RemoteCounter, RemoteReserve};
@@ -51,7 +51,7 @@ impl LocalShare {
         let settle = ShareHold {
             hold: Mutex::new(Some(hold)),
             part,
-            charges: request.charges.clone(),
+            charges: counted_in(&request.charges, &counts),
             units,
             owed: self.owed.clone(),
             desk: desk.clone(),
@@ -80,6 +80,19 @@ impl LocalShare {
     }
 }
 
+/// The charges as the share has counted them: where windows follow the profile's calendar, it finishes
+/// those that it has begun.
+fn counted_in(charges: &[RemoteCharge], counts: &[Count]) -> Arc<[RemoteCharge]> {
+    let counted = charges.iter().zip(counts).map(|(charge, count)| {
+        let mut charge = charge.clone();
+        if charge.counter.limit.longest_window().is_some() {
+            charge.counter.window = count.window;
+        }
+        charge
+    });
+    counted.collect()
+}
+
 /// What a hold of the share is taken from.
 struct Part {
     books: Arc<MemoryStore>,
@@ -102,7 +115,13 @@ impl Part {
         let RemoteCounter { scope, tenant, limit, window } = &charge.counter;
         let parts = u64::from(self.parts.get());
         Charge {
-            counter: Counter { scope, tenant: tenant.as_ref(), limit, window: *window },
+            counter: Counter {
+                scope,
+                tenant: tenant.as_ref(),
+                limit,
+                window: *window,
+                next_end: window.end,
+            },
             ceiling: charge.ceiling.and_then(|amount| amount.checked_div(parts)),
             // Decided here, for what is charged is owed.
             refunds: None,

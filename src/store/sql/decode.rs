@@ -8,7 +8,7 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 use super::draft::Key;
 use super::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
 use crate::clock::Timestamp;
-use crate::limits::{Buckets, Rolling};
+use crate::limits::{Buckets, Rolling, Span};
 use crate::store::books::Lapse;
 
 pub(crate) fn key<'r, R>(row: &'r R) -> sqlx::Result<Key>
@@ -27,6 +27,18 @@ where
     i64: Decode<'r, R::Database> + Type<R::Database>,
 {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_millis))
+}
+
+pub(crate) fn window<'r, R>(row: &'r R) -> sqlx::Result<(Key, Span)>
+where
+    R: Row,
+    &'static str: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let [start, end] = [row.try_get("starts_at")?, row.try_get("ends_at")?];
+    let [start, end] = [start, end].map(Timestamp::from_millis);
+    Ok((key(row)?, Span { start, end }))
 }
 
 pub(crate) fn due<'r, R>(row: &'r R) -> sqlx::Result<Due>

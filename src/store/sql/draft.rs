@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::rows::{CounterRow, Due, HoldRow};
 use crate::clock::Timestamp;
+use crate::limits::Span;
 use crate::store::books::{Lease, RemoteCounter};
 use crate::store::hold::HoldId;
 
@@ -25,14 +26,16 @@ pub(crate) struct Wanted {
     pub(crate) holds: Vec<(Key, HoldId)>,
     /// The lines of changes, by their nonces.
     pub(crate) lines: Vec<(Key, u64)>,
+    /// The last windows of limits, by their keys for all windows.
+    pub(crate) windows: Vec<Key>,
     /// How many due holds of each counter are marked at most.
     pub(crate) marked: i64,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        let (holds, lines) = (Vec::new(), Vec::new());
-        Self { counters: BTreeMap::new(), holds, lines, marked: MARKED }
+        let (holds, lines, windows) = (Vec::new(), Vec::new(), Vec::new());
+        Self { counters: BTreeMap::new(), holds, lines, windows, marked: MARKED }
     }
 }
 
@@ -91,6 +94,12 @@ pub(crate) trait Rows: Send {
         wanted: &[(Key, u64)],
     ) -> impl Future<Output = sqlx::Result<Vec<((Key, u64), u64)>>> + Send;
 
+    /// Locks last windows and reads them. Those that are not known are left out.
+    fn windows(
+        &mut self,
+        wanted: &[Key],
+    ) -> impl Future<Output = sqlx::Result<Vec<(Key, Span)>>> + Send;
+
     /// Writes what has changed.
     fn write(&mut self, draft: &Draft) -> impl Future<Output = sqlx::Result<()>> + Send;
 }
@@ -104,6 +113,7 @@ pub(crate) struct Draft {
     pub(crate) counters: BTreeMap<Key, CounterPage>,
     pub(crate) holds: HashMap<(Key, HoldId), HoldPage>,
     pub(crate) lines: HashMap<(Key, u64), LinePage>,
+    pub(crate) windows: HashMap<Key, WindowPage>,
 }
 
 /// A counter in a draft.
@@ -125,6 +135,14 @@ pub(crate) struct HoldPage {
 pub(crate) struct LinePage {
     pub(crate) sequence: u64,
     pub(crate) changed: bool,
+}
+
+/// The last window of a limit in a draft.
+#[derive(Debug)]
+pub(crate) struct WindowPage {
+    pub(crate) window: Span,
+    /// Until when it has to be known, if it is new.
+    pub(crate) known_until: Option<Timestamp>,
 }
 
 impl HoldPage {
@@ -157,7 +175,10 @@ impl Draft {
         let page = |sequence| LinePage { sequence, changed: false };
         let lines = rows.lines(&wanted.lines).await?;
         let lines = lines.into_iter().map(|(line, sequence)| (line, page(sequence))).collect();
-        Ok(Self { now, lease, counters, holds, lines })
+        let page = |window| WindowPage { window, known_until: None };
+        let windows = rows.windows(&wanted.windows).await?;
+        let windows = windows.into_iter().map(|(key, window)| (key, page(window))).collect();
+        Ok(Self { now, lease, counters, holds, lines, windows })
     }
 
     /// Whether there is nothing to write.
@@ -166,6 +187,7 @@ impl Draft {
         self.changed_counters().next().is_none()
             && self.put_holds().next().is_none()
             && self.dropped_holds().next().is_none()
+            && self.new_windows().next().is_none()
     }
 
     pub(crate) fn changed_counters(&self) -> impl Iterator<Item = (&Key, &CounterPage)> {
@@ -187,6 +209,11 @@ impl Draft {
     pub(crate) fn changed_lines(&self) -> impl Iterator<Item = (&(Key, u64), u64)> {
         let changed = self.lines.iter().filter(|(_, page)| page.changed);
         changed.map(|(line, page)| (line, page.sequence))
+    }
+
+    /// The windows that were opened, each with the instant until which it has to be known.
+    pub(crate) fn new_windows(&self) -> impl Iterator<Item = (&Key, Span, Timestamp)> {
+        self.windows.iter().filter_map(|(key, page)| Some((key, page.window, page.known_until?)))
     }
 }
 

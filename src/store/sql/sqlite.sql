@@ -60,3 +60,16 @@ CREATE TABLE IF NOT EXISTS quota_merged (
 
 -- For the sweep: which lines have ended long ago.
 CREATE INDEX IF NOT EXISTS quota_merged_seen_at ON quota_merged (seen_at);
+
+-- The last window of each limit whose windows follow the profile's calendar.
+CREATE TABLE IF NOT EXISTS quota_window (
+    -- Whose, and of which limit: see `RemoteCounter::key_of_all_windows`.
+    key BLOB NOT NULL PRIMARY KEY,
+    starts_at INTEGER NOT NULL,
+    ends_at INTEGER NOT NULL,
+    -- Until then another calendar may have a window that began before this one ended.
+    known_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- For the sweep: which windows need not be known any more.
+CREATE INDEX IF NOT EXISTS quota_window_known_until ON quota_window (known_until);

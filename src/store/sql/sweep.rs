@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::draft::{Draft, Key, Rows, Wanted};
 use crate::clock::Timestamp;
+#[cfg(doc)]
+use crate::store::books::RemoteCounter;
 use crate::store::books::{Lease, RemoteChange};
 
 /// How many rows a transaction of a sweep touches at most: what it locks, others wait for.
@@ -38,6 +40,13 @@ pub(crate) trait SweptRows: Rows {
     fn drop_lines(
         &mut self,
         before: Timestamp,
+        at_most: u32,
+    ) -> impl Future<Output = sqlx::Result<u32>> + Send;
+
+    /// Deletes windows that need not be known any more, and says how many.
+    fn drop_windows(
+        &mut self,
+        now: Timestamp,
         at_most: u32,
     ) -> impl Future<Output = sqlx::Result<u32>> + Send;
 
@@ -74,6 +83,8 @@ pub(crate) enum Rubbish {
     Counters,
     /// Lines of changes that nobody goes on with.
     Lines,
+    /// Last windows that do not matter any more.
+    Windows,
 }
 
 /// Does a part of a sweep in a transaction of its own.
@@ -87,8 +98,9 @@ pub(crate) trait Sweeper: Sync {
 }
 
 /// Deletes at most so many records: holds that have been lapsed, and counters that have been closed
-/// for [`keep`](Lease::keep), and lines of changes that are not
-/// [remembered](RemoteChange::REMEMBERED) any longer.
+/// for [`keep`](Lease::keep), lines of changes that are not
+/// [remembered](RemoteChange::REMEMBERED) any longer, and last windows that need not be
+/// [known](RemoteCounter::known_until).
 ///
 /// A hold whose process died is marked by whoever uses its counter next. Where nobody does, the
 /// sweep must: it looks through as many counters in each call, one after the other, which costs the
@@ -104,9 +116,11 @@ pub(crate) async fn sweep(sweeper: &impl Sweeper, at_most: u32) -> sqlx::Result<
     let rest = |deleted: u32| at_most.saturating_sub(deleted);
     // A share for each, so that none waits for the others to end.
     let mut deleted = delete_all(sweeper, Rubbish::Lines, at_most.div_ceil(4)).await?;
+    deleted = deleted
+        .saturating_add(delete_all(sweeper, Rubbish::Windows, rest(deleted).div_ceil(3)).await?);
     let holds = rest(deleted).div_ceil(2);
     deleted = deleted.saturating_add(delete_all(sweeper, Rubbish::Holds, holds).await?);
-    for what in [Rubbish::Counters, Rubbish::Holds, Rubbish::Lines] {
+    for what in [Rubbish::Counters, Rubbish::Holds, Rubbish::Lines, Rubbish::Windows] {
         deleted = deleted.saturating_add(delete_all(sweeper, what, rest(deleted)).await?);
     }
     Ok(deleted)
@@ -183,6 +197,7 @@ pub(crate) async fn delete(
     match what {
         Rubbish::Holds => rows.drop_marked(before, at_most).await,
         Rubbish::Lines => rows.drop_lines(earlier(now, RemoteChange::REMEMBERED), at_most).await,
+        Rubbish::Windows => rows.drop_windows(now, at_most).await,
         Rubbish::Counters => {
             let closed = rows.closed(before, at_most).await?;
             let wanted = closed.iter().map(|key| (key.clone(), None)).collect();

@@ -53,11 +53,12 @@ impl Tables {
         self.schema.as_deref()
     }
 
-    /// Puts the tables' names where a statement says `{counter}`, `{hold}` and `{merged}`.
+    /// Puts the tables' names where a statement says `{counter}`, `{hold}`, `{merged}` and
+    /// `{window}`.
     pub(crate) fn name_in(&self, statement: &str) -> SqlStr {
         let schema = self.schema().map(|schema| format!("\"{schema}\".")).unwrap_or_default();
         let mut text = statement.to_owned();
-        for table in ["counter", "hold", "merged"] {
+        for table in ["counter", "hold", "merged", "window"] {
             let name = format!("{schema}{prefix}{table}", prefix = self.prefix);
             text = text.replace(&format!("{{{table}}}"), &name);
         }

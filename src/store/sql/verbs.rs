@@ -1,9 +1,12 @@
 //! The verbs of the books, on a draft. `reserve` has a file of its own.
 
-use super::draft::{Draft, Key, LinePage, Wanted};
+use super::draft::{Draft, Key, LinePage, Wanted, WindowPage};
 use crate::clock::Timestamp;
 use crate::error::StoreError;
-use crate::store::books::{Lease, RemoteChange, RemoteCounter, RemoteSettlement, Renewal};
+use crate::limits::Span;
+use crate::store::books::{
+    Lease, RemoteChange, RemoteCounter, RemoteOpening, RemoteSettlement, Renewal,
+};
 use crate::store::hold::HoldId;
 
 /// What is done in a transaction, alone or with others.
@@ -136,5 +139,25 @@ impl Verb for RemoteChange {
             draft.lines.insert(line, LinePage { sequence: self.sequence, changed: true });
         }
         Ok(())
+    }
+}
+
+impl Verb for RemoteOpening {
+    type Answer = Span;
+
+    const NAME: &'static str = "open a window";
+
+    fn want(&self, wanted: &mut Wanted) {
+        wanted.windows.push(self.counter.key_of_all_windows().into());
+    }
+
+    fn apply(&self, draft: &mut Draft) -> Result<Span, StoreError> {
+        let key = Key::from(self.counter.key_of_all_windows());
+        if let Some(last) = draft.windows.get(&key).filter(|last| last.window.end > self.after) {
+            return Ok(last.window);
+        }
+        let (window, known_until) = (self.counter.window, Some(self.counter.known_until()));
+        draft.windows.insert(key, WindowPage { window, known_until });
+        Ok(window)
     }
 }

@@ -8,9 +8,10 @@ use sqlx::{Row, query};
 use super::statements::Statements;
 
 use crate::clock::{Clock, Timestamp};
+use crate::limits::Span;
 use crate::store::books::Lapse;
 use crate::store::hold::HoldId;
-use crate::store::sql::decode::{bucket_bytes, counter, due, hold, instant, key, step};
+use crate::store::sql::decode::{bucket_bytes, counter, due, hold, instant, key, step, window};
 use crate::store::sql::draft::{Draft, Key, Rows};
 use crate::store::sql::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
 use crate::store::sql::sweep::SweptRows;
@@ -94,6 +95,17 @@ impl Rows for SqliteRows<'_> {
         Ok(lines)
     }
 
+    async fn windows(&mut self, wanted: &[Key]) -> sqlx::Result<Vec<(Key, Span)>> {
+        let mut windows = Vec::new();
+        for key in wanted {
+            let select = query(self.statements.window.clone()).bind(key.to_vec());
+            if let Some(row) = select.fetch_optional(&mut *self.connection).await? {
+                windows.push(window(&row)?);
+            }
+        }
+        Ok(windows)
+    }
+
     async fn write(&mut self, draft: &Draft) -> sqlx::Result<()> {
         for (key, page) in draft.changed_counters() {
             // Of one that is there, it stays what it is, unless its window rolls.
@@ -135,6 +147,14 @@ impl Rows for SqliteRows<'_> {
                 .bind(draft.now.as_millis());
             put.execute(&mut *self.connection).await?;
         }
+        for (key, window, known_until) in draft.new_windows() {
+            let put = query(self.statements.put_window.clone())
+                .bind(key.to_vec())
+                .bind(window.start.as_millis())
+                .bind(window.end.as_millis())
+                .bind(known_until.as_millis());
+            put.execute(&mut *self.connection).await?;
+        }
         Ok(())
     }
 }
@@ -166,6 +186,13 @@ impl SweptRows for SqliteRows<'_> {
     async fn drop_lines(&mut self, before: Timestamp, at_most: u32) -> sqlx::Result<u32> {
         let delete =
             query(self.statements.drop_lines.clone()).bind(before.as_millis()).bind(at_most);
+        let deleted = delete.execute(&mut *self.connection).await?.rows_affected();
+        Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
+    }
+
+    async fn drop_windows(&mut self, now: Timestamp, at_most: u32) -> sqlx::Result<u32> {
+        let delete =
+            query(self.statements.drop_windows.clone()).bind(now.as_millis()).bind(at_most);
         let deleted = delete.execute(&mut *self.connection).await?.rows_affected();
         Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
     }

@@ -24,6 +24,9 @@ pub(super) struct Statements {
     pub(super) drop_counter: SqlStr,
     pub(super) drop_lines: SqlStr,
     pub(super) drop_lines_of: SqlStr,
+    pub(super) window: SqlStr,
+    pub(super) put_window: SqlStr,
+    pub(super) drop_windows: SqlStr,
 }
 
 impl Statements {
@@ -80,6 +83,17 @@ impl Statements {
                 )",
             ),
             drop_lines_of: named("DELETE FROM {merged} WHERE key = $1"),
+            window: named("SELECT key, starts_at, ends_at FROM {window} WHERE key = $1"),
+            put_window: named(
+                "INSERT OR REPLACE INTO {window} (key, starts_at, ends_at, known_until)
+                VALUES ($1, $2, $3, $4)",
+            ),
+            drop_windows: named(
+                "DELETE FROM {window} WHERE key IN (
+                    SELECT key FROM {window} WHERE known_until <= $1
+                    ORDER BY known_until LIMIT $2
+                )",
+            ),
         }
     }
 }

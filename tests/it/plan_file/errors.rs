@@ -225,7 +225,8 @@ fn unknown_keys_are_refused() {
     assert_says(
         "[plans.free.remix.day]\namount = 1\nunits = \"tokens\"",
         "line 3, column 1: plans.free.remix.day.units: unknown key: a limit has amount, window, scope, \
-         unit, per_request, shadow, max_refunds, max_refund_percent, zone, week_start, month_start",
+         unit, per_request, shadow, max_refunds, max_refund_percent, profile_calendar, zone, \
+         week_start, month_start",
     );
 }
 

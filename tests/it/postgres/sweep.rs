@@ -8,12 +8,25 @@ use tower_quota::{Clock, Window};
 
 use super::{Fixture, LEASE};
 use crate::support::counters::{ask, counter};
-use crate::support::swept::{check_a_full_counter_is_swept, check_nothing_starves};
+use crate::support::swept::{
+    check_a_full_counter_is_swept, check_last_windows_are_swept, check_nothing_starves,
+};
 
 #[tokio::test]
 async fn nothing_starves() {
     let fixture = Fixture::new().await;
     check_nothing_starves(&fixture.books, &fixture.clock).await;
+}
+
+#[tokio::test]
+async fn last_windows_are_swept_when_they_do_not_matter_any_more() {
+    let fixture = Fixture::new().await;
+    let rows = async || {
+        let mut other = PgConnection::connect(&fixture.url).await.unwrap();
+        let counted = "SELECT count(*) FROM quota_window";
+        sqlx::query_scalar(counted).fetch_one(&mut other).await.unwrap()
+    };
+    check_last_windows_are_swept(&fixture.books, &fixture.clock, rows).await;
 }
 
 #[tokio::test]

@@ -149,3 +149,18 @@ async fn days_begin_at_midnight_in_the_members_zone() {
         assert_eq!(resets_at.time().to_string(), hour, "midnight in {zone}");
     }
 }
+
+/// Whoever names one zone after the other finishes the day of the first, and gets no other.
+#[cfg(feature = "tz")]
+#[tokio::test]
+async fn hopping_from_zone_to_zone_gives_nothing() {
+    let app = App::with(&[("LIMITS", "remix=2")]).await;
+    let mut granted = 0;
+    for hours in -12..=14 {
+        let request = to(Method::POST, REMIX).header("x-profile-id", "7");
+        let request = request.header("x-profile-zone", format!("Etc/GMT{:+}", -hours));
+        let reply = app.0.send(request.body(Full::default()).unwrap()).await;
+        granted += u32::from(reply.status == StatusCode::OK);
+    }
+    assert_eq!(granted, 2, "remixes of two a day");
+}

@@ -14,7 +14,7 @@ use tower_quota::store::{
     Change, Lapse, Lease, RedisBooks, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter,
     RemoteReserve, RemoteSettlement, Renewal,
 };
-use tower_quota::{LimitKey, ManualClock, ProfileId, Spent, Timestamp, Window};
+use tower_quota::{Limit, LimitKey, ManualClock, ProfileId, Spent, Timestamp, Window};
 
 use super::model::{Expected, Model};
 use super::{PATIENCE, id, now};
@@ -71,7 +71,7 @@ async fn books_do_as_the_model_does() {
         .await
         .unwrap();
     let windows = [SECOND, Window::Minute, Window::Lifetime];
-    let limits = windows.map(|window| (limit_key(window), window));
+    let limits = windows.map(|window| (limit_key(Limit::new(1, window)), window));
     for number in 0..EPISODES {
         clock.set(start.into());
         let mut episode = Episode {

@@ -8,7 +8,9 @@ use tower_quota::{Clock, Window};
 use super::{LEASE, books};
 use crate::support::Directory;
 use crate::support::counters::{SECOND, ask, counter};
-use crate::support::swept::{check_a_full_counter_is_swept, check_nothing_starves, check_sweep};
+use crate::support::swept::{
+    check_a_full_counter_is_swept, check_last_windows_are_swept, check_nothing_starves, check_sweep,
+};
 
 /// The rows of each table: counters, holds, lines of changes.
 async fn rows(directory: &Directory) -> (i64, i64, i64) {
@@ -50,6 +52,19 @@ async fn what_nobody_will_miss_is_deleted_a_few_at_a_time() {
     let directory = Directory::new();
     let (books, clock) = books(&directory).await;
     check_sweep(&books, &clock, async || rows(&directory).await).await;
+}
+
+#[tokio::test]
+async fn last_windows_are_swept_when_they_do_not_matter_any_more() {
+    let directory = Directory::new();
+    let (books, clock) = books(&directory).await;
+    let rows = async || {
+        let path = directory.path().join("quota.db");
+        let mut file = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+        let counted = "SELECT count(*) FROM quota_window";
+        sqlx::query_scalar(counted).fetch_one(&mut file).await.unwrap()
+    };
+    check_last_windows_are_swept(&books, &clock, rows).await;
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// The counter of `scope`, in the `window` around `now`.
 pub(crate) fn counter(scope: impl AsRef<[u8]>, window: Window, now: Timestamp) -> RemoteCounter {
-    let limit = limit_key(window);
+    let limit = limit_key(Limit::new(1, window));
     let scope = ProfileId::new(scope);
     RemoteCounter { scope, tenant: None, limit, window: window.around(now) }
 }
@@ -42,9 +42,9 @@ pub(crate) fn ask(
 }
 
 /// The identity of a limit, as an engine tells it to a store.
-pub(crate) fn limit_key(window: Window) -> Arc<LimitKey> {
+pub(crate) fn limit_key(limit: Limit) -> Arc<LimitKey> {
     let spy = Spy::default();
-    let plan = Plan::new("free").feature("remix", [Limit::new(1, window)]);
+    let plan = Plan::new("free").feature("remix", [limit]);
     let quotas = Quotas::builder().plan(plan).store(spy.clone()).build().unwrap();
     drop(quotas.reserve(&Profile::new("spy", "free"), "remix", 1));
     let key = spy.0.lock().unwrap().take();

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tower_quota::store::{
     Change, Held, HoldId, Lapse, Lease, MAX_COUNT, RemoteBooks, RemoteChange, RemoteCharge,
-    RemoteCounter, RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
+    RemoteCounter, RemoteOpening, RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
 };
-use tower_quota::{Buckets, Clock, Count, Counts, ManualClock, Spent, StoreError, Timestamp};
+use tower_quota::{Buckets, Clock, Count, Counts, ManualClock, Span, Spent, StoreError, Timestamp};
 
 /// How many lapsed holds are noticed at a time.
 const NOTICED_AT_ONCE: usize = 100;
@@ -20,6 +20,7 @@ const NOTICED_AT_ONCE: usize = 100;
 #[derive(Clone, Debug)]
 pub(crate) struct PlainBooks {
     pages: Arc<Mutex<HashMap<Vec<u8>, Page>>>,
+    windows: Arc<Mutex<HashMap<Vec<u8>, Span>>>,
     clock: ManualClock,
     lease: Lease,
 }
@@ -135,7 +136,7 @@ impl Page {
 
 impl PlainBooks {
     pub(crate) fn new(clock: ManualClock) -> Self {
-        Self { pages: Arc::default(), clock, lease: Lease::default() }
+        Self { pages: Arc::default(), windows: Arc::default(), clock, lease: Lease::default() }
     }
 
     fn pages(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Page>> {
@@ -270,6 +271,21 @@ impl RemoteBooks for PlainBooks {
         }
         pages.extend(touched);
         Ok(())
+    }
+
+    async fn open(&self, opening: &RemoteOpening) -> Result<Span, StoreError> {
+        let mut windows = self.windows.lock().unwrap();
+        let key = opening.counter.key_of_all_windows();
+        let last = windows.get(&key).filter(|last| last.end > opening.after);
+        let window = *last.unwrap_or(&opening.counter.window);
+        windows.insert(key, window);
+        Ok(window)
+    }
+
+    async fn last(&self, counters: &[RemoteCounter]) -> Result<Vec<Option<Span>>, StoreError> {
+        let windows = self.windows.lock().unwrap();
+        let last = |it: &RemoteCounter| windows.get(&it.key_of_all_windows()).copied();
+        Ok(counters.iter().map(last).collect())
     }
 
     async fn time(&self) -> Result<Timestamp, StoreError> {

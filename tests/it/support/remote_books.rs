@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use tower_quota::store::{
-    HoldId, Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement,
-    RemoteVerdict, Renewal,
+    HoldId, Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening, RemoteReserve,
+    RemoteSettlement, RemoteVerdict, Renewal,
 };
-use tower_quota::{Count, Spent, StoreError, Timestamp};
+use tower_quota::{Count, Span, Spent, StoreError, Timestamp};
 
 use self::books::Books;
 
@@ -24,6 +24,8 @@ pub(crate) enum Verb {
     Renew,
     Read,
     Change,
+    Open,
+    Last,
     Time,
     Sweep,
 }
@@ -221,6 +223,16 @@ impl RemoteBooks for Wire {
     async fn change(&self, change: &RemoteChange) -> Result<(), StoreError> {
         let change = change.clone();
         self.call(Verb::Change, move |books| books.change(&change)).await
+    }
+
+    async fn open(&self, opening: &RemoteOpening) -> Result<Span, StoreError> {
+        let opening = opening.clone();
+        self.call(Verb::Open, move |books| books.open(&opening)).await
+    }
+
+    async fn last(&self, counters: &[RemoteCounter]) -> Result<Vec<Option<Span>>, StoreError> {
+        let counters = counters.to_vec();
+        self.call(Verb::Last, move |books| counters.iter().map(|it| books.last(it)).collect()).await
     }
 
     async fn time(&self) -> Result<Timestamp, StoreError> {

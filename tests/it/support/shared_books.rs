@@ -49,7 +49,8 @@ impl SharedBooks {
     pub(crate) fn written(&self) -> (String, Vec<Count>) {
         let asked = self.asked.lock().unwrap();
         let count = |(scope, limit, window): &Asked| {
-            let counters = [Counter { scope, tenant: None, limit, window: *window }];
+            let counters =
+                [Counter { scope, tenant: None, limit, window: *window, next_end: window.end }];
             // There are no rolling windows in these tests.
             now(self.books.read(&counters, Timestamp::MIN)).unwrap()
         };

@@ -1,10 +1,10 @@
 //! What a sweep of SQL books deletes.
 
 use futures::future::join_all;
-use tower_quota::store::{Change, RemoteBooks, RemoteChange};
-use tower_quota::{Clock, ManualClock, Timestamp, Window};
+use tower_quota::store::{Change, RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening};
+use tower_quota::{Clock, Limit, ManualClock, Timestamp, Window};
 
-use super::counters::{SECOND, ask, counter};
+use super::counters::{SECOND, ask, counter, limit_key};
 
 /// How many counters there are of either kind.
 const MANY: u64 = 40;
@@ -102,4 +102,28 @@ pub(crate) async fn check_a_full_counter_is_swept(books: &impl RemoteBooks, cloc
         assert!(swept.len() < 50, "{swept:?}");
     }
     assert!(swept.iter().all(|some| *some <= 10), "{swept:?}");
+}
+
+/// The last windows of limits that follow the profile's calendar are deleted when it makes no
+/// difference any more, and not before. `rows` counts them.
+pub(crate) async fn check_last_windows_are_swept(
+    books: &impl RemoteBooks,
+    clock: &ManualClock,
+    rows: impl AsyncFn() -> i64,
+) {
+    let limit = limit_key(Limit::new(1, Window::Day).profile_calendar());
+    for scope in 0..10 {
+        let counter = counter(format!("profile {scope}"), Window::Day, clock.now());
+        let counter = RemoteCounter { limit: limit.clone(), ..counter };
+        books.open(&RemoteOpening { counter, after: Timestamp::MIN }).await.unwrap();
+    }
+    let end = Window::Day.around(clock.now()).end;
+    let known_until = end.saturating_add(limit.longest_window().unwrap());
+    clock.set(Timestamp::from_millis(known_until.as_millis() - 1).into());
+    assert_eq!(books.sweep(100).await.unwrap(), 0);
+    assert_eq!(rows().await, 10);
+    clock.set(known_until.into());
+    assert_eq!(books.sweep(7).await.unwrap(), 7);
+    assert_eq!(books.sweep(7).await.unwrap(), 3);
+    assert_eq!(rows().await, 0);
 }

@@ -1,10 +1,12 @@
 //! Days that are remembered where they happened.
 
+use std::time::Duration;
+
 use chrono::{TimeDelta, Weekday};
 use chrono_tz::Tz;
 use http::header::RETRY_AFTER;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_quota::{Limit, ManualClock, Profile, QuotaLayer, Scope, Window};
+use tower_quota::{Clock, Decision, Limit, ManualClock, Profile, QuotaLayer, Scope, Window};
 
 use crate::support::{
     at, denied, empty, get, granted, profile, race, remix, reserve, spend, status, used_and_held,
@@ -112,7 +114,7 @@ fn an_hour_is_that_of_clocks_that_are_off_by_minutes() {
 
 #[test]
 fn months_begin_on_the_last_day_where_they_are_too_short() {
-    let monthly = Limit::new(1, Window::Month);
+    let monthly = Limit::new(1, Window::Month).profile_calendar();
     let billed = profile("7").billing_day(31).unwrap();
     let bounds = ["2027-01-31T00:00:00Z", "2027-02-28T00:00:00Z"];
     assert_window(&monthly, &billed, "2027-02-27T12:00:00Z", bounds);
@@ -121,7 +123,7 @@ fn months_begin_on_the_last_day_where_they_are_too_short() {
     let bounds = ["2028-02-29T00:00:00Z", "2028-03-31T00:00:00Z"];
     assert_window(&monthly, &billed, "2028-03-30T23:59:59Z", bounds);
     // A year is twelve such months.
-    let yearly = Limit::new(1, Window::Year);
+    let yearly = Limit::new(1, Window::Year).profile_calendar();
     let bounds = ["2026-01-31T00:00:00Z", "2027-01-31T00:00:00Z"];
     assert_window(&yearly, &billed, "2027-01-30T12:00:00Z", bounds);
 }
@@ -129,7 +131,7 @@ fn months_begin_on_the_last_day_where_they_are_too_short() {
 #[test]
 fn a_limits_own_calendar_wins_and_the_profiles_says_the_rest() {
     let guest = profile("7").zone(Tz::Asia__Kolkata).billing_day(10).unwrap();
-    let limit = Limit::new(1, Window::Month);
+    let limit = Limit::new(1, Window::Month).profile_calendar();
     let noon = "2026-11-24T12:00:00Z";
     let of_profile = ["2026-11-09T18:30:00Z", "2026-12-09T18:30:00Z"];
     assert_window(&limit, &guest, noon, of_profile);
@@ -142,11 +144,52 @@ fn a_limits_own_calendar_wins_and_the_profiles_says_the_rest() {
     assert_window(&berlin, &guest, noon, own_both);
 }
 
+/// A profile that is at midnight whenever its day is over gets one day's units each time.
+#[test]
+fn whoever_travels_from_midnight_to_midnight_gains_nothing() {
+    let clock = ManualClock::at(at("2026-11-24T12:00:00Z"));
+    let quotas = remix(&clock, [Limit::new(1, Window::Day).profile_calendar()]);
+    let mut granted = Vec::new();
+    for _ in 0..10 * 24 * 4 {
+        for zone in chrono_tz::TZ_VARIANTS.into_iter().step_by(7) {
+            if let Decision::Granted(reservation) = reserve(&quotas, &profile("7").zone(zone)) {
+                reservation.commit();
+                granted.push(clock.now());
+            }
+        }
+        clock.advance(Duration::from_secs(15 * 60));
+    }
+    let days = granted.windows(2).skip(1).map(|two| two[0].seconds_until(two[1]));
+    assert!(days.clone().all(|seconds| seconds >= 86_400), "{granted:?}");
+    assert!(granted.len() >= 6, "{granted:?}");
+}
+
+/// The day of the old zone is finished first, and the first one of the new zone ends at its second
+/// midnight.
+#[test]
+fn a_profile_that_moves_finishes_its_day() {
+    let clock = ManualClock::at(at("2026-11-24T12:00:00Z"));
+    let quotas = remix(&clock, [Limit::new(1, Window::Day).profile_calendar()]);
+    let [lima, berlin] =
+        [Tz::America__Lima, Tz::Europe__Berlin].map(|zone| profile("7").zone(zone));
+    spend(&quotas, &lima, 1);
+    let over = at("2026-11-25T05:00:00Z");
+    assert_eq!(denied(reserve(&quotas, &berlin)).resets_at(), Some(over));
+    clock.set(over);
+    spend(&quotas, &berlin, 1);
+    let over = at("2026-11-26T23:00:00Z");
+    let denial = denied(reserve(&quotas, &lima));
+    assert_eq!(denial.resets_at(), Some(over));
+    assert_eq!(denial.status().unwrap().window_seconds(), Some(42 * 3_600));
+    clock.set(over);
+    assert_eq!(status(&quotas, &berlin, "remix").resets_at(), Some(at("2026-11-27T23:00:00Z")));
+}
+
 /// Profiles in several zones at one engine do not get each other's days.
 #[test]
 fn everybody_has_the_day_of_their_own_zone() {
     let clock = ManualClock::at(at("2026-11-24T12:00:00Z"));
-    let quotas = remix(&clock, [Limit::new(1, Window::Day)]);
+    let quotas = remix(&clock, [Limit::new(1, Window::Day).profile_calendar()]);
     let guests = [Tz::Pacific__Auckland, Tz::Asia__Kolkata, Tz::America__Lima]
         .map(|zone| Profile::new(zone.name(), "free").zone(zone));
     let ends = ["2026-11-25T11:00:00Z", "2026-11-24T18:30:00Z", "2026-11-25T05:00:00Z"];
@@ -167,7 +210,8 @@ fn everybody_has_the_day_of_their_own_zone() {
 #[test]
 fn profiles_in_other_zones_share_one_day_of_everyones() {
     let clock = ManualClock::at(at("2026-11-24T12:00:00Z"));
-    let quotas = remix(&clock, [Limit::new(2, Window::Day).scope(Scope::Everyone)]);
+    let daily = Limit::new(2, Window::Day).scope(Scope::Everyone).profile_calendar();
+    let quotas = remix(&clock, [daily]);
     let [kiwi, peruvian] = [Tz::Pacific__Auckland, Tz::America__Lima]
         .map(|zone| Profile::new(zone.name(), "free").zone(zone));
     spend(&quotas, &kiwi, 1);
@@ -186,7 +230,8 @@ fn engines_on_different_days_do_not_disturb_each_other() {
     ];
     race(days.len(), |number| {
         let (noon, end) = days[number];
-        let quotas = remix(&ManualClock::at(at(noon)), [Limit::new(1, Window::Day)]);
+        let daily = Limit::new(1, Window::Day).profile_calendar();
+        let quotas = remix(&ManualClock::at(at(noon)), [daily]);
         let guest = profile("7").zone(Tz::Europe__Berlin);
         for _ in 0..20_000 {
             let window = status(&quotas, &guest, "remix");
@@ -200,7 +245,7 @@ fn engines_on_different_days_do_not_disturb_each_other() {
 #[tokio::test]
 async fn headers_are_exact_on_the_days_on_which_clocks_are_set() {
     let clock = ManualClock::at(at("2026-03-28T22:59:58.500Z"));
-    let quotas = remix(&clock, [Limit::new(1, Window::Day)]);
+    let quotas = remix(&clock, [Limit::new(1, Window::Day).profile_calendar()]);
     let guest = profile("7").zone(Tz::Europe__Berlin);
     let layer = QuotaLayer::builder(quotas).feature("remix");
     let layer = layer.profile(move |_| Some(guest.clone())).build().unwrap();

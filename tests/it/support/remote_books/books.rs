@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 use tower_quota::store::{
-    Held, HoldId, Lapse, Lease, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement,
-    RemoteVerdict, Renewal,
+    Held, HoldId, Lapse, Lease, RemoteChange, RemoteCounter, RemoteOpening, RemoteReserve,
+    RemoteSettlement, RemoteVerdict, Renewal,
 };
-use tower_quota::{Count, Timestamp};
+use tower_quota::{Count, Span, Timestamp};
 
 use crate::support::at;
 
@@ -22,6 +22,7 @@ pub(super) struct Books {
     holds: HashMap<HoldId, Hold>,
     /// The last change of a line that a counter has seen.
     seen: HashMap<(Vec<u8>, u64), u64>,
+    windows: HashMap<Vec<u8>, Span>,
     pub(super) settled: Vec<HoldId>,
 }
 
@@ -43,6 +44,7 @@ impl Books {
             counters: HashMap::new(),
             holds: HashMap::new(),
             seen: HashMap::new(),
+            windows: HashMap::new(),
             settled: Vec::new(),
         }
     }
@@ -56,6 +58,17 @@ impl Books {
     pub(super) fn count(&self, counter: &RemoteCounter) -> Count {
         let count = self.counters.get(&counter.key()).copied();
         count.unwrap_or(Count::unused(counter.window))
+    }
+
+    pub(super) fn open(&mut self, RemoteOpening { counter, after }: &RemoteOpening) -> Span {
+        let last = self.last(counter).filter(|last| last.end > *after);
+        let window = last.unwrap_or(counter.window);
+        self.windows.insert(counter.key_of_all_windows(), window);
+        window
+    }
+
+    pub(super) fn last(&self, counter: &RemoteCounter) -> Option<Span> {
+        self.windows.get(&counter.key_of_all_windows()).copied()
     }
 
     pub(super) fn lapse(&mut self) {
