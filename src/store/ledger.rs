@@ -1,59 +1,37 @@
-//! The books of one stripe: counters in a slab, found by a hash table, swept by a cursor.
-
-use std::sync::Arc;
+//! The books of one stripe: counters, and holds of them.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use slab::Slab;
 use smallvec::SmallVec;
 
-use super::entry::{CounterEntry, HoldEntry, counter_hash, mark};
+use super::counters::{Counters, Place};
+use super::entry::{CounterEntry, HoldEntry};
 use super::hold::HoldId;
 use super::request::{Change, Charge, Counter, Reserve};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
-use crate::limits::Span;
-
-/// How many slots the cursor passes after a call that opened a counter: enough to free what one
-/// window leaves behind long before the next window has opened as much.
-const SWEPT: usize = 4;
 
 /// Counters and holds. Not shared, and told the time.
 pub(super) struct Ledger {
-    hasher: RandomState,
-    counters: Slab<CounterEntry>,
-    /// Where in the slab a counter is.
-    slots: HashTable<usize>,
+    counters: Counters,
     holds: HashTable<HoldEntry>,
-    cursor: usize,
-    /// The latest end of a window that has been forgotten.
-    forgotten: Timestamp,
 }
 
-/// Where a counter is, or would be.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    hash: u64,
-    /// None for a counter in which nothing has happened yet.
-    slot: Option<usize>,
-    /// The window of it that counts.
-    window: Span,
-    /// The counter of the window before it, where windows follow the profile's calendar.
-    last: Option<usize>,
+/// What is taken of one ledger for a hold, before it is entered.
+#[derive(Default)]
+pub(super) struct Taken {
+    slots: SmallVec<[usize; 2]>,
+    /// From when on it counts where a window rolls, if that is later than now.
+    at: Option<Timestamp>,
+    /// Whether a counter was opened.
+    opened: bool,
 }
 
 impl Ledger {
     /// Empty books, for scopes hashed with `hasher`.
     pub(super) fn new(hasher: RandomState) -> Self {
-        Self {
-            hasher,
-            counters: Slab::new(),
-            slots: HashTable::new(),
-            holds: HashTable::new(),
-            cursor: 0,
-            forgotten: Timestamp::MIN,
-        }
+        Self { counters: Counters::new(hasher), holds: HashTable::new() }
     }
 
     /// Whether the units are held, of counters that are all in these books and of scopes with this
@@ -67,33 +45,38 @@ impl Ledger {
         let mut places: SmallVec<[Place; 2]> = SmallVec::new();
         let mut admitted = true;
         for charge in request.charges {
-            let place = self.find(hash, &charge.counter, request.now);
-            let count = self.count(place)?;
+            let (place, count) = self.find(hash, &charge.counter, request.now)?;
             admitted &= charge.admits(&count, request.units);
             places.push(place);
             counts.push(count);
         }
-        let repeated = self.has(request.id);
-        let each = request.charges.iter().zip(&places).zip(counts);
-        if admitted && !repeated {
-            self.hold(request, each.map(|((charge, place), count)| (charge, *place, count)));
-        } else if !repeated {
-            each.for_each(|((charge, place), count)| {
-                self.look_ahead(charge, *place, count, request.units);
-            });
+        if self.has(request.id) {
+            return Ok(true);
         }
-        Ok(admitted || repeated)
-    }
-
-    /// Looks for a counter of a scope with this hash, and brings it up to `now`.
-    pub(super) fn find(&mut self, hash: u64, counter: &Counter<'_>, now: Timestamp) -> Place {
-        let place = self.place(hash, counter, now);
-        if counter.limit.rolling().is_some() {
-            if let Some(entry) = place.slot.and_then(|slot| self.counters.get_mut(slot)) {
-                entry.roll(now);
+        let each = request.charges.iter().zip(&places).zip(counts);
+        if admitted {
+            let mut taken = Taken::default();
+            for ((charge, place), count) in each {
+                self.take(request, charge, *place, count, &mut taken);
+            }
+            self.enter(request, taken);
+        } else {
+            for ((charge, place), count) in each {
+                self.look_ahead(charge, *place, count, request.units);
             }
         }
-        place
+        Ok(admitted)
+    }
+
+    /// Looks for a counter of a scope with this hash, and tells what is counted there at `now`.
+    pub(super) fn find(
+        &mut self,
+        hash: u64,
+        counter: &Counter<'_>,
+        now: Timestamp,
+    ) -> Result<(Place, Count), StoreError> {
+        let place = self.counters.find(hash, counter, now);
+        Ok((place, self.counters.count(place, counter, now)?))
     }
 
     /// Tells whoever is denied when the units come back, where a window rolls.
@@ -104,7 +87,7 @@ impl Ledger {
         count: &mut Count,
         units: u64,
     ) {
-        let entry = place.slot.and_then(|slot| self.counters.get(slot));
+        let entry = place.slot().and_then(|slot| self.counters.get(slot));
         if let Some(buckets) = entry.and_then(CounterEntry::buckets) {
             let missing = charge.missing(count, units).max(1);
             count.window.end = buckets.come_back_at(missing, count.held);
@@ -115,37 +98,41 @@ impl Ledger {
         self.holds.find(hold_hash(id), |hold| hold.id == id).is_some()
     }
 
-    /// Holds units of counters of these books, each of which was found in them just now, and which is
-    /// not held by `request` already. The counts are brought up to date.
+    /// Takes units of a counter of these books, which was found in them just now. The count is brought
+    /// up to date.
     #[inline]
-    pub(super) fn hold<'a>(
+    pub(super) fn take(
         &mut self,
         request: &Reserve<'_>,
-        counters: impl Iterator<Item = (&'a Charge<'a>, Place, &'a mut Count)>,
+        charge: &Charge<'_>,
+        place: Place,
+        count: &mut Count,
+        taken: &mut Taken,
     ) {
-        let mut slots = SmallVec::new();
-        let (mut opened, mut at) = (false, request.now);
-        for (charge, place, count) in counters {
-            opened |= place.slot.is_none();
-            let slot = self.slot(&charge.counter, place, request.now);
-            if let Some(entry) = self.counters.get_mut(slot) {
-                let units = charge.counter.limit.measure().held(request.units);
-                entry.holds = entry.holds.saturating_add(1);
-                entry.count.held = entry.count.held.saturating_add(units);
-                // Only what has changed: to read all of what was just written in parts would stall.
-                count.held = entry.count.held;
-                entry.cap_refunds(charge.refunds, request.now);
-                if let Some(buckets) = entry.buckets() {
-                    at = buckets.counts_from(at);
-                    count.window.end = buckets.come_back_at(1, count.held);
-                }
+        taken.opened |= place.slot().is_none();
+        let slot = self.counters.slot(&charge.counter, place, request.now);
+        if let Some(entry) = self.counters.get_mut(slot) {
+            let units = charge.counter.limit.measure().held(request.units);
+            entry.holds = entry.holds.saturating_add(1);
+            entry.count.held = entry.count.held.saturating_add(units);
+            // Only what has changed: to read all of what was just written in parts would stall.
+            count.held = entry.count.held;
+            entry.cap_refunds(charge.refunds, request.now);
+            if let Some(buckets) = entry.buckets() {
+                taken.at = Some(buckets.counts_from(taken.at.unwrap_or(request.now)));
+                count.window.end = buckets.come_back_at(1, count.held);
             }
-            slots.push(slot);
         }
+        taken.slots.push(slot);
+    }
+
+    /// Enters the hold of what was taken, which is not in these books yet.
+    pub(super) fn enter(&mut self, request: &Reserve<'_>, Taken { slots, at, opened }: Taken) {
+        let at = at.unwrap_or(request.now);
         let hold = HoldEntry { id: request.id, units: request.units, at, slots };
         self.holds.insert_unique(hold_hash(hold.id), hold, |hold| hold_hash(hold.id));
         if opened {
-            self.sweep(request.now);
+            self.counters.sweep(request.now);
         }
     }
 
@@ -171,6 +158,11 @@ impl Ledger {
         }
     }
 
+    /// Frees what nobody will miss, a few counters at a time.
+    pub(super) fn sweep(&mut self, now: Timestamp) {
+        self.counters.sweep(now);
+    }
+
     pub(super) fn counters(&self) -> usize {
         self.counters.len()
     }
@@ -188,104 +180,12 @@ impl Ledger {
         now: Timestamp,
     ) {
         let used = change.applied_to(count.used);
-        if place.slot.is_none() && used == 0 {
+        if place.slot().is_none() && used == 0 {
             return;
         }
-        let slot = self.slot(counter, place, now);
+        let slot = self.counters.slot(counter, place, now);
         if let Some(entry) = self.counters.get_mut(slot) {
             entry.set_used(used, now);
-        }
-    }
-
-    fn place(&self, scope: u64, counter: &Counter<'_>, now: Timestamp) -> Place {
-        let window = counter.window;
-        let mark = mark(counter.limit, window);
-        let hash = counter_hash(&self.hasher, scope, counter.limit, mark);
-        let slot = self.slots.find(hash, |slot| {
-            self.counters.get(*slot).is_some_and(|entry| {
-                entry.mark() == mark
-                    && entry.scope == *counter.scope
-                    && (Arc::ptr_eq(&entry.limit, counter.limit) || entry.limit == *counter.limit)
-            })
-        });
-        let place = Place { hash, slot: slot.copied(), window, last: None };
-        if counter.limit.longest_window().is_some() {
-            self.follow(place, counter, now)
-        } else {
-            place
-        }
-    }
-
-    /// The place of the window that counts at `now`, if that of the last one was found.
-    fn follow(&self, place: Place, counter: &Counter<'_>, now: Timestamp) -> Place {
-        let Some(last) = place.slot.and_then(|slot| self.counters.get(slot)) else { return place };
-        let window = counter.window_after(last.count.window, now);
-        if window == last.count.window {
-            Place { window, ..place }
-        } else {
-            Place { window, slot: None, last: place.slot, ..place }
-        }
-    }
-
-    /// What is counted where a counter was found.
-    pub(super) fn count(&self, place: Place) -> Result<Count, StoreError> {
-        match place.slot.and_then(|slot| self.counters.get(slot)) {
-            Some(entry) => Ok(entry.count),
-            None if place.window.end <= self.forgotten => {
-                Err(StoreError::clock_skew(place.window.end))
-            }
-            None => Ok(Count::unused(place.window)),
-        }
-    }
-
-    /// The slot of a counter, a new one if it has none.
-    fn slot(&mut self, counter: &Counter<'_>, place: Place, now: Timestamp) -> usize {
-        if let Some(slot) = place.slot {
-            return slot;
-        }
-        let (scope, limit) = (counter.scope.clone(), counter.limit.clone());
-        let counter = CounterEntry::new(scope, limit, place.window, now);
-        if let Some(last) = place.last {
-            if let Some(entry) = self.counters.get_mut(last).filter(|last| last.holds == 0) {
-                *entry = counter;
-                return last;
-            }
-            // It is not looked for any more, but by its holds.
-            self.unlist(last, place.hash);
-        }
-        let slot = self.counters.insert(counter);
-        let (hasher, counters) = (&self.hasher, &self.counters);
-        self.slots.insert_unique(place.hash, slot, |slot| {
-            counters.get(*slot).map_or(0, |entry| entry.hash(hasher))
-        });
-        slot
-    }
-
-    fn unlist(&mut self, slot: usize, hash: u64) {
-        if let Ok(found) = self.slots.find_entry(hash, |other| *other == slot) {
-            found.remove();
-        }
-    }
-
-    /// Moves the cursor on, and forgets the counters it passes that nobody will miss.
-    pub(super) fn sweep(&mut self, now: Timestamp) {
-        for _ in 0..SWEPT {
-            let slot = self.cursor;
-            self.cursor = slot.wrapping_add(1);
-            if self.cursor >= self.counters.capacity() {
-                self.cursor = 0;
-            }
-            let Some(entry) = self.counters.get_mut(slot) else { continue };
-            entry.roll(now);
-            if !entry.is_over(now) {
-                continue;
-            }
-            if !entry.is_empty() {
-                self.forgotten = self.forgotten.max(entry.count.window.end);
-            }
-            let hash = entry.hash(&self.hasher);
-            self.unlist(slot, hash);
-            self.counters.remove(slot);
         }
     }
 }

@@ -27,6 +27,7 @@
 mod answer;
 #[cfg(feature = "remote")]
 mod books;
+mod counters;
 mod entry;
 mod exhausted;
 mod hold;
@@ -43,6 +44,7 @@ mod request;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod stripes;
 
 use std::fmt;
 use std::sync::Arc;
