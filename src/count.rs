@@ -60,8 +60,10 @@ pub type Counts = SmallVec<[Count; 1]>;
 pub enum Spent {
     /// Exactly what was held.
     Held,
-    /// This many units, more or fewer than were held. 0 gives everything back.
+    /// This many units, more or fewer than were held. 0 gives all units back, of a request that was made.
     Units(u64),
+    /// Nothing, not even a request: it gives everything back.
+    Nothing,
 }
 
 impl Spent {
@@ -71,6 +73,7 @@ impl Spent {
         match self {
             Self::Held => held,
             Self::Units(units) => units,
+            Self::Nothing => 0,
         }
     }
 
@@ -78,8 +81,8 @@ impl Spent {
     #[must_use]
     pub fn counted(self, measure: Measure) -> Self {
         match (measure, self) {
+            (Measure::InFlight, _) | (_, Self::Nothing) => Self::Units(0),
             (Measure::Units, spent) => spent,
-            (Measure::InFlight, _) | (Measure::Requests, Self::Units(0)) => Self::Units(0),
             (Measure::Requests, _) => Self::Held,
         }
     }

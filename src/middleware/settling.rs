@@ -150,7 +150,7 @@ impl Settling {
             Settlement::Wait if ending == Ending::Headers => return,
             Settlement::Commit | Settlement::Wait => Spent::Held,
             Settlement::Charge(units) => Spent::Units(units),
-            Settlement::Release => Spent::Units(0),
+            Settlement::Release => Spent::Nothing,
         };
         self.settled = true;
         self.handle.settle(spent);

@@ -106,10 +106,11 @@ impl Settle for ShareHold {
         let hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(hold) = hold else { return };
         hold.settle(spent);
-        match spent.units(self.units) {
-            0 => {}
-            _ if self.desk.backlog.has_ended() => self.desk.backlog.lose_one(),
-            _ => self.owed.add(&self.charges, self.units, spent),
+        let owes = |charge: &RemoteCharge| charge.spent(spent).units(charge.units(self.units)) > 0;
+        match self.charges.iter().any(owes) {
+            false => {}
+            true if self.desk.backlog.has_ended() => self.desk.backlog.lose_one(),
+            true => self.owed.add(&self.charges, self.units, spent),
         }
     }
 }
