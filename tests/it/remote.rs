@@ -8,6 +8,7 @@ mod leases;
 mod settling;
 mod share;
 mod shutdown;
+mod streams;
 
 use std::error::Error as _;
 use std::time::Duration;
