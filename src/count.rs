@@ -60,9 +60,11 @@ pub type Counts = SmallVec<[Count; 1]>;
 pub enum Spent {
     /// Exactly what was held.
     Held,
-    /// This many units, more or fewer than were held. 0 gives everything back.
+    /// This many units, more or fewer than were held. 0 gives all units back, of a request that was made.
     Units(u64),
-    /// Nothing, as far as the [caps on refunds](crate::Limit::max_refunds) of all its limits allow;
+    /// Nothing, not even a request: it gives everything back.
+    Nothing,
+    /// The same, as far as the [caps on refunds](crate::Limit::max_refunds) of all its limits allow;
     /// else exactly what was held. Until a store has decided that, it counts as held.
     Refund,
 }
@@ -74,6 +76,7 @@ impl Spent {
         match self {
             Self::Held | Self::Refund => held,
             Self::Units(units) => units,
+            Self::Nothing => 0,
         }
     }
 
@@ -81,7 +84,7 @@ impl Spent {
     #[must_use]
     pub fn decided(self, refunds: bool) -> Self {
         match self {
-            Self::Refund if refunds => Self::Units(0),
+            Self::Refund if refunds => Self::Nothing,
             Self::Refund => Self::Held,
             spent => spent,
         }
@@ -91,8 +94,8 @@ impl Spent {
     #[must_use]
     pub fn counted(self, measure: Measure) -> Self {
         match (measure, self) {
+            (Measure::InFlight, _) | (_, Self::Nothing) => Self::Units(0),
             (Measure::Units, Self::Units(units)) => Self::Units(units),
-            (Measure::InFlight, _) | (Measure::Requests, Self::Units(0)) => Self::Units(0),
             (Measure::Units | Measure::Requests, _) => Self::Held,
         }
     }

@@ -88,10 +88,11 @@ pub enum Check {
 pub enum Settlement {
     /// Spend what was held.
     Commit,
-    /// Spend this many units, more or fewer than were held.
+    /// Spend this many units, more or fewer than were held. Also with 0, limits [per
+    /// request](crate::Limit::per_request) count the request.
     Charge(u64),
     /// Give back what was held, as far as the limits' [caps on refunds](crate::Limit::max_refunds)
-    /// allow.
+    /// allow. No limit counts the request.
     Release,
     /// Decide when the body has ended. At the end it means [`Settlement::Commit`].
     Wait,

@@ -261,7 +261,7 @@ pub enum Error {
     UnknownPlan(String),
     /// The profile's id is empty or longer than [`MAX_ID_BYTES`]; here is its length in bytes.
     BadId(usize),
-    /// A limit, named here, is for tenants, and the profile has none.
+    /// A limit of the feature, named here, is for tenants, and the profile has none.
     NoTenant(String),
     /// The store failed.
     Store(StoreError),

@@ -223,7 +223,8 @@ impl Quotas {
         self.change(profile, feature, |_| true, Change::Debit(units))
     }
 
-    /// What `profile` has used of every feature. Nothing is written.
+    /// What `profile` has used of every feature. Nothing is written. A feature with a limit for tenants
+    /// is left out where the profile has none: it can reserve nothing of it.
     ///
     /// # Errors
     ///
@@ -237,10 +238,11 @@ impl Quotas {
         profile: &Profile,
         now: Timestamp,
     ) -> Answer<Result<Usage, Error>> {
-        let allowances = match self.0.allowances(profile) {
+        let mut allowances = match self.0.allowances(profile) {
             Ok(allowances) => allowances,
             Err(error) => return Answer::Ready(Err(error)),
         };
+        allowances.retain(|allowance| profile.has_scopes(allowance));
         let counters = allowances.iter().map(|allowance| Counter::all(profile, allowance, now));
         let answer = match counters.collect::<Result<Vec<_>, _>>() {
             Ok(counters) => self.0.store.read(&counters.concat(), now),

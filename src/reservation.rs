@@ -53,14 +53,15 @@ impl Reservation {
     }
 
     /// Spends `units` instead of what was set aside: more or fewer, also above the limit. Where
-    /// nothing was set aside (0 units, an unlimited profile), nothing is spent.
+    /// nothing was set aside (0 units, an unlimited profile), nothing is spent. A request of 0 units has
+    /// been made all the same, and limits [per request](crate::Limit::per_request) count it.
     pub fn commit_units(mut self, units: u64) {
         self.close(Spent::Units(units));
     }
 
-    /// Gives the units back.
+    /// Gives the units back, as if nothing had been asked for: no limit counts the request.
     pub fn release(mut self) {
-        self.close(Spent::Units(0));
+        self.close(Spent::Nothing);
     }
 
     /// Gives the units back after a failure, as far as the limits'

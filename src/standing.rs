@@ -226,12 +226,14 @@ impl Usage {
     }
 
     /// Where the profile stands with each feature of any plan. A feature that its own plan lacks
-    /// has a limit of 0.
+    /// has a limit of 0. One that it can reserve nothing of, for a limit is for tenants and it has none,
+    /// is left out.
     pub fn standings(&self) -> impl Iterator<Item = &Standing> {
         self.standings.iter()
     }
 
-    /// Where the profile stands with this feature; none if no plan has it.
+    /// Where the profile stands with this feature; none if no plan has it, or it is left out of the
+    /// [`standings`](Self::standings).
     #[must_use]
     pub fn feature(&self, feature: &str) -> Option<&Standing> {
         self.standings().find(|standing| standing.feature() == feature)

@@ -9,17 +9,17 @@ use axum::extract::{RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures::TryStreamExt;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
-use tower_quota::{Check, QuotaHandle, denial_response};
+use tower_quota::{Check, Measure, QuotaHandle, Standing, denial_response};
 
 use crate::COMPLETIONS;
-use crate::tokens::{self, UsageReader};
+use crate::stream::Metered;
+use crate::tokens;
 
 /// The longest answer that is not streamed, in bytes.
 const LONGEST_ANSWER: usize = 8 << 20;
@@ -36,33 +36,31 @@ pub(crate) async fn complete(
 ) -> Result<Response, Problem> {
     let mut question: Value = serde_json::from_slice(&body)
         .map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))?;
-    let check = quota.reserve_about(tokens::estimate(&question)).await;
-    match check.map_err(|error| problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()))? {
+    let (asked, answered) = tokens::estimate(&question);
+    let check = quota.reserve_about(asked.saturating_add(answered)).await;
+    let standing = match check
+        .map_err(|error| problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()))?
+    {
         Check::Denied(denial) => return Ok(denial_response(&denial).map(Body::from)),
-        Check::Allowed(_) => {}
-    }
+        Check::Allowed(standing) => standing,
+    };
     tokens::ask_for_usage(&mut question);
     // If it fails, the layer gives back what is set aside: that is its policy for such a status.
     let answer = backend.ask(query.as_deref(), &question).await?;
     if tokens::is_stream(answer.headers()) {
-        Ok(pass_on(answer, quota))
+        let (head, body) = answer.into_parts();
+        let left = answered.min(capacity(&standing).saturating_sub(asked));
+        let stream = Metered::new(body, quota, left).play();
+        Ok(like(head.status, head.headers.get(CONTENT_TYPE), Body::from_stream(stream)))
     } else {
         pass_on_at_once(answer, &quota).await
     }
 }
 
-/// Passes a stream on as it comes, and charges what it says in the end. If the client goes away, this
-/// is dropped, and with it the connection to the backend, which need not go on.
-fn pass_on(answer: Response<Incoming>, quota: QuotaHandle) -> Response {
-    let mut usage = UsageReader::default();
-    let (head, body) = answer.into_parts();
-    let body = body.into_data_stream().inspect_ok(move |chunk| {
-        if let Some(tokens) = usage.read(chunk) {
-            // It fails only where nobody waits for the stream any more.
-            let _ = quota.charge(tokens);
-        }
-    });
-    like(head.status, head.headers.get(CONTENT_TYPE), Body::from_stream(body))
+/// The most tokens that could be set aside at a time: an estimate of more is cut down to them.
+fn capacity(standing: &Standing) -> u64 {
+    let tokens = standing.statuses().filter(|status| status.measure() == Measure::Units);
+    tokens.map(|status| status.amount()).min().unwrap_or(u64::MAX)
 }
 
 async fn pass_on_at_once(

@@ -2,13 +2,15 @@
 //!
 //! `POST /v1/chat/completions` goes on to a backend in the style of OpenAI, which is pretended and
 //! started here as well, and its answer comes back as it is streamed. Requests and tokens are limited
-//! side by side: about as many tokens as the answer may have are set aside before, and what the
-//! stream says that it took is charged in the end. `GET /v1/usage` shows both.
+//! side by side: about as many tokens as the answer may have are set aside before, more if the stream
+//! outgrows them, and what it says that it took is charged in the end. When there is no more, it ends as
+//! one that grew too long. `GET /v1/usage` shows both.
 //!
 //! | ending | tokens |
 //! |---|---|
 //! | the backend has said how many it took, whatever came after | so many, also above the limit |
-//! | it has not, and the stream ended, or the client went away | the estimate |
+//! | it has not, and the stream ended, or the client went away | what was set aside: the estimate, and more |
+//! | the stream outgrew what was left of the day's | what was set aside |
 //! | the backend failed before or within its answer, or the client went away before it | none, and no request |
 //!
 //! The header `authorization: Bearer sk-ada` says who pays; `sk-bob` is another key. The backend obeys
@@ -22,6 +24,7 @@
 
 mod backend;
 mod gateway;
+mod stream;
 mod tokens;
 
 use std::env;

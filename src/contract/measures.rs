@@ -30,11 +30,16 @@ pub async fn each_limit_is_charged_in_its_own_unit<S: Subject<Books: Store>>(sub
     payer.grant(450).await.release();
     payer.flush().await;
     assert_eq!(payer.counts().await, [(1, 0), (550, 0), (0, 0)], "after a release");
+    drop(payer.grant(450).await);
+    payer.flush().await;
+    assert_eq!(payer.counts().await, [(1, 0), (550, 0), (0, 0)], "after one was dropped");
+    payer.grant(450).await.commit_units(0);
+    payer.flush().await;
+    assert_eq!(payer.counts().await, [(2, 0), (550, 0), (0, 0)], "after 0 were committed");
     let denial = payer.deny(451).await;
     let violated: Vec<_> = denial.violated().map(|it| it.limit().to_owned()).collect();
     assert_eq!(violated, ["tokens"], "limits that had no room");
-    payer.spend(1).await;
-    payer.spend(449).await;
+    payer.spend(450).await;
     let denial = payer.deny(1).await;
     assert_eq!(denial.violated().count(), 2, "limits that had no room");
     assert_eq!(payer.counts().await, [(3, 0), (1_000, 0), (0, 0)], "when all is spent");

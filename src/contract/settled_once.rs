@@ -68,7 +68,7 @@ async fn hold(store: &impl Store, id: HoldId, units: u64, now: Timestamp) -> Hol
 pub async fn a_second_settlement_changes_nothing<S: Subject<Books: Store>>(subject: &S) {
     let store = Arc::new(subject.open().await);
     let payer = Payer::daily(subject, 5).await;
-    let ends = [(Spent::Held, 2), (Spent::Units(3), 3), (Spent::Units(0), 0)];
+    let ends = [(Spent::Held, 2), (Spent::Units(3), 3), (Spent::Units(0), 0), (Spent::Nothing, 0)];
     for (first, used) in ends {
         for (second, _) in ends {
             payer.reset().await;

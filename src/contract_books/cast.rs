@@ -140,9 +140,10 @@ impl Cast {
     pub(super) fn settlements(&mut self, now: Timestamp, model: &Model) -> Vec<RemoteSettlement> {
         let mut batch = Vec::new();
         for slip in self.slips(now, model) {
-            let spent = match self.dice.below(3) {
+            let spent = match self.dice.below(4) {
                 0 => Spent::Held,
-                1 => Spent::Units(0),
+                1 => Spent::Nothing,
+                2 => Spent::Units(0),
                 _ => Spent::Units(self.dice.below(10)),
             };
             let after = match self.dice.below(8) {

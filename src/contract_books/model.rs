@@ -142,7 +142,7 @@ impl Model {
             for counter in hold.counters.iter().filter(|counter| is_spent(counter)) {
                 let units = hold.units_of(counter);
                 let spent = match settlement.spent {
-                    Spent::Units(0) => 0,
+                    Spent::Nothing => 0,
                     _ if counter.limit.measure() == Measure::Requests => 1,
                     spent => spent.units(units),
                 };

@@ -11,8 +11,13 @@ use crate::store::{
     Change, Held, HoldId, Lapse, MAX_COUNT, RemoteBooks, RemoteChange, RemoteSettlement,
 };
 
-const SPENT: [(Spent, u64); 4] =
-    [(Spent::Held, 5), (Spent::Units(0), 0), (Spent::Units(2), 2), (Spent::Units(8), 8)];
+const SPENT: [(Spent, u64); 5] = [
+    (Spent::Held, 5),
+    (Spent::Nothing, 0),
+    (Spent::Units(0), 0),
+    (Spent::Units(2), 2),
+    (Spent::Units(8), 8),
+];
 
 /// Live, lapsed and given back, lapsed and charged: what is used in the end is what was spent.
 pub async fn a_hold_is_settled_by_the_table<S: Subject<Books: RemoteBooks>>(subject: &S) {
@@ -68,7 +73,7 @@ pub async fn an_unknown_hold_settles_nothing_and_creates_nothing<S: Subject<Book
     let start = clerk.now();
     let window = Span { start, end: start.saturating_add(Duration::from_secs(1)) };
     let (fresh, counted) = (clerk.counter_in("fresh", window), clerk.counter("counted"));
-    for spent in [Spent::Held, Spent::Units(0), Spent::Units(4)] {
+    for spent in [Spent::Held, Spent::Nothing, Spent::Units(0), Spent::Units(4)] {
         clerk.settle(&[Slip::unknown(&fresh).settlement(spent)]).await;
     }
     assert_eq!(clerk.count(&fresh).await, (0, 0), "(used, held) of a counter nobody opened");
@@ -93,7 +98,7 @@ pub async fn a_settlement_that_comes_too_early_settles_nothing<S: Subject<Books:
     let request = clerk.request(charges([&counter], Some(9)), 4);
     let slip = Slip { id: request.id, charges: request.charges.clone() };
     let release =
-        || RemoteSettlement { after: Some(request.not_after), ..slip.settlement(Spent::Units(0)) };
+        || RemoteSettlement { after: Some(request.not_after), ..slip.settlement(Spent::Nothing) };
     let sent = clerk.books.settle(&[release()]).await.expect("the books failed to settle");
     assert_eq!(sent, [slip.id], "what came too early, before the hold");
 

@@ -67,8 +67,9 @@ impl Limit {
         self
     }
 
-    /// Counts each request once, however many units it is of. A [concurrency
-    /// limit](Window::Concurrent) does so anyway.
+    /// Counts each request once, however many units it is of, and also if it turns out to be of 0; not if
+    /// it is [released](crate::Settlement::Release). A [concurrency limit](Window::Concurrent) counts
+    /// requests anyway, while they last.
     ///
     /// ```
     /// use tower_quota::{Limit, Plan, Window};

@@ -6,7 +6,7 @@ pub enum Measure {
     /// Its units.
     #[default]
     Units,
-    /// That it was spent: 1, however many units it is of.
+    /// That it was spent: 1, however many units it is of, and also if that was 0 in the end.
     Requests,
     /// That it is in flight: 1 while it is held, and nothing once it is settled.
     InFlight,

@@ -191,6 +191,11 @@ impl Profile {
         }
     }
 
+    /// Whether all limits of a feature find whose count this profile's is.
+    pub(crate) fn has_scopes(&self, allowance: &Allowance) -> bool {
+        allowance.limits().iter().all(|keyed| self.scope_id(keyed.limit.scoped()).is_some())
+    }
+
     /// The name of the profile's plan.
     #[must_use]
     pub fn plan(&self) -> &str {

@@ -88,17 +88,20 @@ impl QuotaHandle {
     }
 
     /// Gives the units back when the request ends, whatever becomes of it: the result came from a
-    /// cache.
+    /// cache. No limit counts the request.
     ///
     /// # Errors
     ///
     /// The request is settled.
     pub fn release(&self) -> Result<(), HandleError> {
-        self.charge(0)
+        self.open()?.word = Some(Spent::Nothing);
+        Ok(())
     }
 
     /// Charges `units` when the request ends, whatever becomes of it: more or fewer than were set
-    /// aside, also above the limit.
+    /// aside, also above the limit. A request that took 0 units has been made all the same, and limits
+    /// [per request](crate::Limit::per_request) count it; to take it back is to
+    /// [`release`](Self::release) it.
     ///
     /// # Errors
     ///
@@ -221,7 +224,7 @@ impl QuotaHandle {
         let spent = state.word.unwrap_or(policy);
         // What is charged is charged where the request began.
         let more = match spent {
-            Spent::Units(_) => Spent::Units(0),
+            Spent::Units(_) => Spent::Nothing,
             whole => whole,
         };
         for reservation in &mut state.more {

@@ -33,7 +33,7 @@ use crate::standing::{Standing, Status, Usage};
 /// ```
 ///
 /// It finds out who asks as the layer does, and is not metered itself. `resets_at` is null for a
-/// lifetime limit. [`QuotaLayer::usage`](crate::QuotaLayer::usage) makes one; under axum it goes
+/// lifetime limit. A feature with a limit for tenants is left out for a profile that has no tenant. [`QuotaLayer::usage`](crate::QuotaLayer::usage) makes one; under axum it goes
 /// into `get_service`.
 #[derive(Clone)]
 pub struct UsageService(Arc<Rules>);

@@ -105,6 +105,6 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.close(Spent::Units(0));
+        self.close(Spent::Nothing);
     }
 }

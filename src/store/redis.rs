@@ -49,10 +49,8 @@ use crate::limits::Span;
 /// # }
 /// ```
 ///
-/// Each operation is one script, which the server executes as a whole. A counter takes some 240
-/// bytes, with a hold in flight or without, and 210 more for the second; each further hold takes 50,
-/// or 220 where more than a hundred are in flight at once. Keys expire when nothing in them can
-/// matter any more: nothing has to be swept.
+/// Each operation is one script, which the server executes as a whole. Keys expire when nothing in them
+/// can matter any more: nothing has to be swept.
 ///
 /// On one server, a reservation that comes while four calls of this process are under way waits until
 /// one of them is over, and then shares a call with the others that wait. Each is judged by itself.
@@ -60,6 +58,25 @@ use crate::limits::Span;
 /// Of what has lapsed on one counter, a request purges a thousand holds at most, or as many as it
 /// needs to be granted. Only where a crash has left more than that behind, the `held` that comes
 /// with a grant may still count some of them.
+///
+/// # Space
+///
+/// In bytes, of memory:
+///
+/// | | window | rolling |
+/// |---|---|---|
+/// | a counter | 260 | 440, or 590 when it is used in every step |
+/// | its first hold in flight | none | 290 |
+/// | its second | 240 | 100 |
+/// | each further one | 50 to 65 | 120 |
+/// | the same, where more than 120 are in flight at once | 220 | 230 |
+///
+/// Once it has [lapsed](Lease), or been renewed, a first hold takes what a second one does. What has been
+/// [recorded](crate::Quotas::record), or changed by an operator, takes 30 to 80 more for each process that
+/// did so within a day.
+///
+/// Measured with Redis 7.0 as the growth of `used_memory`, by 10,000 counters of profiles whose ids have
+/// seven bytes and up to three holds of each, up to 240 holds of each of a hundred, and 10,000 of one.
 ///
 /// # What Redis cannot promise
 ///
@@ -97,8 +114,8 @@ use crate::limits::Span;
 ///
 /// # Access
 ///
-/// A user of an access control list needs `+evalsha +eval +time +hget +hmget +hset +hdel +zadd +zrem
-/// +zscore +zmscore +zrangebyscore +pexpire +pttl` on the keys below the [prefix](RedisBooksBuilder::prefix),
+/// A user of an access control list needs `+evalsha +eval +time +hget +hmget +hset +hdel +hrandfield
+/// +zadd +zrem +zscore +zmscore +zrangebyscore +pexpire +pttl` on the keys below the [prefix](RedisBooksBuilder::prefix),
 /// in a database other than 0 `+select` too, on a Cluster `+cluster|slots`, and on a primary that
 /// Sentinels name `+role`; with `+config|get` the warnings are complete, on a Cluster of one node.
 pub struct RedisBooks {

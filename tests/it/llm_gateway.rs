@@ -2,6 +2,7 @@
 //! and the backend's server.
 
 mod endings;
+mod outgrown;
 
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;

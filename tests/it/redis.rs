@@ -8,6 +8,7 @@ mod episodes;
 mod expiry;
 mod faults;
 mod keys;
+mod lines;
 mod memory;
 mod model;
 mod purge;

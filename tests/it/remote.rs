@@ -9,6 +9,7 @@ mod refunds;
 mod settling;
 mod share;
 mod shutdown;
+mod streams;
 
 use std::error::Error as _;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 pub(crate) mod counters;
 mod deferred_store;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod directory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod engine;

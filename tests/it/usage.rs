@@ -5,7 +5,8 @@ use http::{HeaderName, Request, Response, StatusCode};
 use serde_json::json;
 use tower::ServiceExt;
 use tower_quota::{
-    HeaderIdentity, Limit, Plan, QuotaLayer, QuotaLayerBuilder, Quotas, Unidentified, Window,
+    Error, HeaderIdentity, Limit, Plan, QuotaLayer, QuotaLayerBuilder, Quotas, Scope, Unidentified,
+    Window,
 };
 
 use crate::support::{
@@ -123,6 +124,47 @@ async fn an_unlimited_profile_is_told_so() {
     let usage = parsed(&ask(layer, Request::new(())).await);
     assert_eq!(usage["unlimited"], true);
     assert_eq!(usage["features"]["remix"]["day"]["limit"], 5);
+}
+
+#[tokio::test]
+async fn what_needs_a_tenant_is_left_out_for_who_has_none() {
+    let shared = |limit: Limit| limit.named("company").scope(Scope::Tenant);
+    let plan = Plan::new("free")
+        .feature("chat", [shared(Limit::new(9, Window::Day)), Limit::new(4, Window::Day)])
+        .feature("remix", [Limit::new(5, Window::Day)])
+        .feature("try", [Limit::new(6, Window::Day), shared(Limit::new(9, Window::Day)).shadow()])
+        .feature("upload", [Limit::new(3, Window::Lifetime)]);
+    let quotas = Quotas::builder().plan(plan).clock(noon()).build().unwrap();
+    spend(&quotas, &payer(), 2);
+    now(quotas.debit(&payer(), "upload", 1)).unwrap();
+    now(quotas.debit(&payer(), "chat", 1)).unwrap();
+
+    let told = now(quotas.usage(&payer())).unwrap();
+    let features: Vec<_> = told.standings().map(tower_quota::Standing::feature).collect();
+    assert_eq!(features, ["remix", "upload"]);
+    assert!(told.feature("chat").is_none());
+    let usage = parsed(&ask(identified(&quotas), from("7")).await);
+    let day = json!({
+        "limit": 5, "used": 2, "held": 0, "remaining": 3, "resets_at": "2026-11-25T00:00:00Z",
+    });
+    let lifetime = json!({
+        "limit": 3, "used": 1, "held": 0, "remaining": 2, "resets_at": null,
+    });
+    let expected = json!({ "remix": { "day": day }, "upload": { "lifetime": lifetime } });
+    assert_eq!(usage["features"], expected);
+    // What is left out is what cannot be reserved.
+    for feature in ["chat", "try"] {
+        let refused = [
+            now(quotas.reserve(&payer(), feature, 1)).map(drop),
+            now(quotas.check(&payer(), feature, 1)).map(drop),
+        ];
+        assert!(refused.iter().all(|it| matches!(it, Err(Error::NoTenant(_)))), "{refused:?}");
+    }
+
+    let layer = metered(&quotas).profile(|_| Some(payer().tenant("acme")));
+    let usage = parsed(&ask(layer, Request::new(())).await);
+    let chat = &usage["features"]["chat"];
+    assert_eq!((&chat["day"]["used"], &chat["company"]["used"]), (&json!(1), &json!(0)));
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ impl Session {
 fn spent((settlement, charge): &End<'_>) -> Option<i64> {
     match charge.spent(settlement.spent) {
         Spent::Units(units) => Some(to_count(units)),
+        Spent::Nothing => Some(0),
         Spent::Held | Spent::Refund => None,
     }
 }

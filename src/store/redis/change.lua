@@ -4,18 +4,37 @@
 -- ARGV  1 now, or empty: the server's time
 --       2 keep
 --       3 linger: how much longer than needed keys live
---       4 the field of the line of changes: m:<nonce>
---       5 the number of the change in its line
---       6 d: adds the units; c: takes them away, down to 0; r: sets to 0
---       7 units
---       8 and on, for each counter: the end of its window, or empty: never, or w and the length of the
+--       4 how long a line of changes is remembered after its last change
+--       5 the field of the line: m:<nonce>
+--       6 the number of the change in its line
+--       7 d: adds the units; c: takes them away, down to 0; r: sets to 0
+--       8 units
+--       9 and on, for each counter: the end of its window, or empty: never, or w and the length of the
 --                                   steps in which it rolls
 -- gives {1, now}         done, now or before
 --       {3, now, index}  this counter's window has been over for `keep`: nothing was changed
 
 local now, keep, linger = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local line, sequence = ARGV[4], tonumber(ARGV[5])
-local kind, units = ARGV[6], tonumber(ARGV[7])
+local remembered, line, sequence = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+local kind, units = ARGV[7], tonumber(ARGV[8])
+
+-- A line: the number of its last change, and when that was.
+local LINE = '>I7I7'
+-- How many fields a new line looks at, to make room for itself.
+local LOOKED_AT = 8
+
+-- Forgets old lines among some fields, drawn by lot: where lines come and go, those that are old stay
+-- a small part of all fields, however many these are.
+local function forget_lines(counter)
+  local fields = call('HRANDFIELD', counter.key, LOOKED_AT, 'WITHVALUES')
+  for at = 1, #fields, 2 do
+    local field = fields[at]
+    if #field == #line and string.sub(field, 1, 2) == 'm:' then
+      local _, changed_at = struct.unpack(LINE, fields[at + 1])
+      if now - changed_at > remembered then call('HDEL', counter.key, field) end
+    end
+  end
+end
 
 -- Takes from what is used, the latest first.
 local function take(counter, wanted)
@@ -27,7 +46,7 @@ local function take(counter, wanted)
   end
 end
 
-local function change(counter, window)
+local function change(counter, window, is_new)
   local step, ends = step_of(window), tonumber(window)
   if step and not counter.steps then roll(counter, step) end
   -- What has lapsed and is charged is used already, and must not be added after a reset.
@@ -36,7 +55,8 @@ local function change(counter, window)
   elseif kind == 'c' then take(counter, units)
   else take(counter, counter.used) end
   -- Also where it makes nothing of nothing: sent again, it must not change what came in between.
-  write(counter, line, sequence)
+  write(counter, line, struct.pack(LINE, sequence, now))
+  if is_new then forget_lines(counter) end
   if step then ends = (counter.steps.newest + STEPS) * step end
   if ends and not counter.exists then
     live(counter.key, ends + keep, now, linger)
@@ -46,12 +66,13 @@ local function change(counter, window)
 end
 
 for index = 1, #KEYS / 2 do
-  local ends = tonumber(ARGV[7 + index])
+  local ends = tonumber(ARGV[8 + index])
   if ends and now >= ends + keep then return { 3, now, index } end
 end
 for index = 1, #KEYS / 2 do
   local counter = open(index, now)
-  local last = tonumber(call('HGET', counter.key, line) or 0)
-  if sequence > last then change(counter, ARGV[7 + index]) end
+  local seen = call('HGET', counter.key, line)
+  local last = seen and struct.unpack(LINE, seen) or 0
+  if sequence > last then change(counter, ARGV[8 + index], not seen) end
 end
 return { 1, now }

@@ -6,7 +6,7 @@
 --                       <step>:<newest>:<used>,...
 --                  <id> a hold on file, its id 16 bytes: its units, its rule, and then, where the
 --                       window rolls, the number of the step in which it was made
---                  m:<nonce> the last change that was made by a line of changes
+--                  m:<nonce> the last change that was made by a line of changes, and when
 --   a sorted set   the holds on file: member <id>, score its deadline
 -- A hold's rule says what becomes of its units when it lapses: r: they come back; c: they are
 -- charged. One hold of a counter may be at hand, which is in the state: most holds that are alone

@@ -67,6 +67,7 @@ impl Session {
         let mut call = self.call(&self.scripts.change, counters.iter().copied());
         call.length(self.lease.keep)
             .length(self.linger())
+            .length(RemoteChange::REMEMBERED)
             .arg([b"m:".as_slice(), &change.nonce.to_be_bytes()].concat())
             .arg(change.sequence)
             .arg(kind)

@@ -85,9 +85,8 @@ impl Session {
         request: &RemoteReserve,
         taken: Vec<RemoteCharge>,
     ) -> Result<(), StoreError> {
-        let spent = Spent::Units(0);
-        let release =
-            RemoteSettlement { id: request.id, counters: taken.into(), spent, after: None };
+        let (id, counters) = (request.id, taken.into());
+        let release = RemoteSettlement { id, counters, spent: Spent::Nothing, after: None };
         self.settle_all(&[release]).await.map(drop)
     }
 

@@ -51,6 +51,7 @@ impl Session {
                 let spent = match settlement.spent.counted(counter.limit.measure()) {
                     Spent::Held | Spent::Refund => None,
                     Spent::Units(units) => Some(units),
+                    Spent::Nothing => Some(0),
                 };
                 call.arg(index).optional(spent);
             }

@@ -53,7 +53,7 @@ impl Refund {
                     let RemoteReserve { id, charges: counters, .. } = request;
                     let counted =
                         RemoteSettlement { id, counters, spent: Spent::Held, after: None };
-                    return Ok(vec![self.end(Spent::Units(0)), counted]);
+                    return Ok(vec![self.end(Spent::Nothing), counted]);
                 }
                 Held::Denied(_) => return Ok(vec![self.end(Spent::Held)]),
                 Held::Stale => request.not_after = verdict.now.saturating_add(link.timeout),

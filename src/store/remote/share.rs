@@ -154,10 +154,11 @@ impl Settle for ShareHold {
         let refunds = || self.part.refunds(id, &self.charges, self.units);
         let spent = spent.decided(spent == Spent::Refund && refunds());
         hold.settle(spent);
-        match spent.units(self.units) {
-            0 => {}
-            _ if self.desk.backlog.has_ended() => self.desk.backlog.lose_one(),
-            _ => self.owed.add(&self.charges, self.units, spent),
+        let owes = |charge: &RemoteCharge| charge.spent(spent).units(charge.units(self.units)) > 0;
+        match self.charges.iter().any(owes) {
+            false => {}
+            true if self.desk.backlog.has_ended() => self.desk.backlog.lose_one(),
+            true => self.owed.add(&self.charges, self.units, spent),
         }
     }
 }

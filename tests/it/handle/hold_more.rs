@@ -10,7 +10,8 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, StreamBody};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_quota::{
-    Check, HandleError, Limit, ManualClock, Plan, QuotaHandle, QuotaLayer, Quotas, Rule, Window,
+    Check, HandleError, Limit, ManualClock, Plan, QuotaHandle, QuotaLayer, Quotas, Rule,
+    Settlement, Window,
 };
 
 use crate::support::{DAY, get, metered, noon, now, payer};
@@ -84,7 +85,45 @@ async fn what_is_charged_is_charged_instead_of_all_that_is_held() {
         layer(&quotas).layer(inner).oneshot(get()).await.unwrap();
         assert_eq!(counts(&quotas)[1], (tokens, 0), "after {word:?}");
     }
-    assert_eq!(counts(&quotas)[0], (2, 0), "what was charged nothing is no request");
+    assert_eq!(counts(&quotas)[0], (3, 0), "what took no tokens was a request all the same");
+}
+
+/// What is held beside it is given back in either case.
+#[tokio::test]
+async fn what_took_nothing_was_a_request_and_what_is_released_was_none() {
+    type Say = fn(&QuotaHandle) -> Result<(), HandleError>;
+    let says: [(Say, u64); 4] = [
+        (|quota| quota.charge(0), 1),
+        (QuotaHandle::release, 0),
+        (|quota| quota.release().and_then(|()| quota.charge(0)), 1),
+        (|quota| quota.charge(0).and_then(|()| quota.release()), 0),
+    ];
+    for (say, requests) in says {
+        let quotas = chat(&noon());
+        let inner = service_fn(async |request: Request<()>| {
+            let quota: &QuotaHandle = request.extensions().get().unwrap();
+            quota.hold_more(100).await.unwrap();
+            say(quota).unwrap();
+            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+        });
+        layer(&quotas).layer(inner).oneshot(get()).await.unwrap();
+        assert_eq!(counts(&quotas), [(requests, 0), (0, 0)]);
+    }
+}
+
+#[tokio::test]
+async fn a_policy_says_which_of_the_two_it_was() {
+    for (settlement, requests) in [(Settlement::Charge(0), 1), (Settlement::Release, 0)] {
+        let quotas = chat(&noon());
+        let layer = metered(&quotas).outcome_policy(move |_| settlement).build().unwrap();
+        let inner =
+            async |_: Request<()>| Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()));
+        let response = layer.layer(service_fn(inner)).oneshot(get()).await.unwrap();
+        let told = response.headers()["ratelimit"].to_str().unwrap();
+        let left = format!("\"requests\";r={};", 10 - requests);
+        assert!(told.starts_with(&left), "{told}");
+        assert_eq!(counts(&quotas), [(requests, 0), (0, 0)], "{settlement:?}");
+    }
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use crate::support::proxy::Proxy;
 use crate::support::servers::Redis;
 
 /// As the documentation of [`RedisBooks`] has it.
-const COMMANDS: &str = "evalsha eval time hget hmget hset hdel zadd zrem zscore zmscore zrangebyscore \
-                        pexpire pttl";
+const COMMANDS: &str = "evalsha eval time hget hmget hset hdel hrandfield zadd zrem zscore zmscore \
+                        zrangebyscore pexpire pttl";
 
 const PASSWORD: &str = "correct-horse";
 

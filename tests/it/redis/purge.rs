@@ -109,7 +109,7 @@ async fn what_was_charged_is_corrected_as_if_all_had_been_purged() {
     clock.advance(books.lease().length);
     assert_eq!(read(&books, &day).await, (5, 0));
     let mut nothing = settlement(1, std::slice::from_ref(&day));
-    nothing.spent = Spent::Units(0);
+    nothing.spent = Spent::Nothing;
     books.settle(&[nothing]).await.unwrap();
     assert_eq!(read(&books, &day).await, (2, 0));
 }

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use tower_quota::store::RemoteOptions;
+use tower_quota::{Limit, Window};
 
 use super::{Scene, pass, reason, secs};
 use crate::support::remote_books::{Fault, Verb};
@@ -60,6 +61,20 @@ async fn what_is_given_back_or_charged_counts_as_what_it_was() {
     held.commit_units(7);
     scene.flush().await;
     scene.assert_books(10, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_of_no_units_is_owed_where_requests_are_counted() {
+    let scene = sharing(20, 4);
+    let limits = [Limit::new(20, Window::Day).per_request()];
+    scene.quotas.set_limits("free", [("remix", limits)]).unwrap();
+    scene.wire.cut(Fault::Lost);
+    scene.reserve(3).await.commit_units(0);
+    scene.reserve(3).await.release();
+    scene.wire.mend();
+    pass(secs(5)).await;
+    scene.flush().await;
+    scene.assert_books(1, 0);
 }
 
 /// The first charge arrives, and its answer is lost; the circuit opens in between.

@@ -54,7 +54,7 @@ fn assert_settled_once(journal: &Journal, spent: Spent) {
     assert_eq!((granted.len(), settled), (1, once));
 }
 
-const NOTHING: Spent = Spent::Units(0);
+const NOTHING: Spent = Spent::Nothing;
 
 #[tokio::test]
 async fn a_body_that_ends_and_is_dropped_is_one_settlement() {

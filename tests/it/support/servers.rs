@@ -8,17 +8,16 @@ mod redis;
 #[cfg(feature = "redis")]
 mod sentinel;
 
-use std::env;
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{self, Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
+
+use super::directory::new_directory;
 
 #[cfg(feature = "postgres")]
 pub(crate) use postgres::Postgres;
@@ -148,11 +147,7 @@ impl Drop for Server {
 
 /// A new directory for a server. Its path is short, as those of sockets have to be.
 fn directory() -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let directory = env::temp_dir().join(format!("tower-quota-server-{}-{number}", process::id()));
-    fs::create_dir(&directory).unwrap();
-    directory
+    new_directory("tower-quota-server")
 }
 
 /// Runs a program to its end, and gives what it printed.
