@@ -1,10 +1,12 @@
 //! What can go wrong: in the configuration, in a store, and in a call of the engine.
 
+mod store;
+
 use std::error::Error as StdError;
 use std::fmt;
 
+pub use self::store::StoreError;
 use crate::bounds::{MAX_ID_BYTES, MAX_UNITS};
-use crate::clock::Timestamp;
 
 /// An error of any type, as a store or a profile source reports it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -181,74 +183,6 @@ impl fmt::Display for ConfigError {
 }
 
 impl StdError for ConfigError {}
-
-/// A failure of a store. It is never a denial.
-///
-/// It says which operation failed, keeps its source, and knows whether trying again may help.
-#[derive(Debug)]
-pub struct StoreError {
-    operation: &'static str,
-    kind: Kind,
-    source: BoxError,
-}
-
-/// What a failure of a store means to whoever might try again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Transient,
-    Permanent,
-    ClockSkew,
-}
-
-impl StoreError {
-    /// A failure of `operation` that may pass: a time-out, a lost connection.
-    pub fn transient(operation: &'static str, source: impl Into<BoxError>) -> Self {
-        Self { operation, kind: Kind::Transient, source: source.into() }
-    }
-
-    /// A failure of `operation` that stays until somebody acts: a refused password, a full disk.
-    pub fn permanent(operation: &'static str, source: impl Into<BoxError>) -> Self {
-        Self { operation, kind: Kind::Permanent, source: source.into() }
-    }
-
-    /// The clock lags: it asks for a window that ended at `ended` and has been forgotten.
-    #[must_use]
-    pub fn clock_skew(ended: Timestamp) -> Self {
-        let source =
-            format!("the clock is behind: the window that ended at {ended:?} is forgotten");
-        Self { operation: "count", kind: Kind::ClockSkew, source: source.into() }
-    }
-
-    /// Which operation failed.
-    #[must_use]
-    pub fn operation(&self) -> &'static str {
-        self.operation
-    }
-
-    /// Whether the same call may succeed later.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        self.kind != Kind::Permanent
-    }
-
-    /// Whether the store answered, but to a clock that [lags](Self::clock_skew).
-    #[must_use]
-    pub fn is_clock_skew(&self) -> bool {
-        self.kind == Kind::ClockSkew
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the quota store failed to {}", self.operation)
-    }
-}
-
-impl StdError for StoreError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.source)
-    }
-}
 
 /// Why the engine could not answer. An exhausted quota is not among the reasons: that is a
 /// [`Denial`](crate::Denial).

@@ -240,6 +240,7 @@ macro_rules! contract {
             the_last_window_is_told
             racing_callers_open_one_window
             a_last_window_is_known_as_long_as_it_matters
+            a_window_far_in_the_future_is_a_clock_skew
             // episodes
             random_episodes_agree_with_a_plain_model
         }

@@ -15,7 +15,9 @@ use crate::contract::{Subject, earlier};
 use crate::count::Spent;
 use crate::error::StoreError;
 use crate::limits::{Limit, LimitKey, ProfileId, Span, Window};
-use crate::store::{Change, HoldId, Lapse, RemoteBooks, RemoteChange, RemoteCounter};
+use crate::store::{
+    Change, HoldId, Lapse, RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening,
+};
 
 /// A window that has been over for so long that it is forgotten is an error to whoever asks for it,
 /// and is not counted afresh; until then it is counted in.
@@ -184,4 +186,25 @@ pub async fn a_last_window_is_known_as_long_as_it_matters<S: Subject<Books: Remo
     clerk.sweep(1_000).await;
     let last = clerk.last(slice::from_ref(&counter)).await;
     assert_eq!(last, [Some(counter.window)], "to the last moment");
+}
+
+/// A caller whose clock is far ahead makes nobody wait for its window.
+pub async fn a_window_far_in_the_future_is_a_clock_skew<S: Subject<Books: RemoteBooks>>(
+    subject: &S,
+) {
+    let clerk = Clerk::new(subject).await;
+    let counter = moving(&clerk, "7", 1);
+    let latest = clerk.now().saturating_add(clerk.lease().keep);
+    let at = |start: Timestamp| {
+        let window = Span { start, end: start.saturating_add(Duration::from_secs(86_400)) };
+        let counter = RemoteCounter { window, ..counter.clone() };
+        RemoteOpening { counter, after: Timestamp::MIN }
+    };
+    let refused = clerk.books.open(&at(latest.saturating_add(MILLI))).await;
+    assert!(refused.expect_err("it was opened").is_clock_skew(), "another error");
+    assert_eq!(clerk.last(slice::from_ref(&counter)).await, [None], "the last window");
+    let latest = at(latest);
+    let opened =
+        clerk.books.open(&latest).await.expect("the clock is ahead no more than it may be");
+    assert_eq!(opened, latest.counter.window, "the last window");
 }

@@ -55,12 +55,15 @@ impl LimitKey {
     /// the same windows and as it is measured.
     #[must_use]
     pub fn refunds(&self) -> Self {
-        let mut key = self.clone();
+        let mut key = self.of_named_windows();
         key.text.push_str("/refunds");
-        // The counter says which window it is.
-        key.longest_window = None;
         key.hash = hash(&key.text);
         key
+    }
+
+    /// The same limit, of counters that say which window is to be counted in.
+    pub(crate) fn of_named_windows(&self) -> Self {
+        Self { longest_window: None, ..self.clone() }
     }
 
     /// The key as text: the same in every process, and no other limit's.

@@ -131,6 +131,9 @@ impl Counters {
         now: Timestamp,
     ) -> Result<Count, StoreError> {
         if let Some(entry) = place.slot().and_then(|slot| self.entries.get(slot)) {
+            if entry.is_far_ahead(now) {
+                return Err(StoreError::clock_skew(entry.count.window.start));
+            }
             return Ok(entry.count);
         }
         let window = self.new_window(place, counter, now);
@@ -164,11 +167,14 @@ impl Counters {
     fn new_slot(&mut self, counter: &Counter<'_>, place: Place, now: Timestamp) -> usize {
         let window = self.new_window(place, counter, now);
         let (scope, limit) = (counter.scope.clone(), counter.limit.clone());
-        let counter = CounterEntry::new(scope, limit, window, now);
+        let mut counter = CounterEntry::new(scope, limit, window, now);
         if let Spot::After(last) = place.spot {
-            if let Some(entry) = self.entries.get_mut(last).filter(|last| last.holds == 0) {
-                *entry = counter;
-                return last;
+            if let Some(entry) = self.entries.get_mut(last) {
+                counter.follows = entry.follows || !entry.is_empty() || entry.holds > 0;
+                if entry.holds == 0 {
+                    *entry = counter;
+                    return last;
+                }
             }
             // It is not looked for any more, but by its holds.
             self.unlist(last, place.hash);
@@ -202,6 +208,8 @@ impl Counters {
             }
             if !entry.is_empty() {
                 self.forgotten = self.forgotten.max(entry.count.window.end);
+            } else if entry.follows {
+                self.forgotten = self.forgotten.max(entry.count.window.start);
             }
             let hash = entry.hash(&self.hasher);
             self.unlist(slot, hash);

@@ -26,6 +26,9 @@ pub(super) struct CounterEntry {
     extra: Option<Box<Extra>>,
     /// Holds that refer to this slot, counted apart: a hold may be of no units.
     pub(super) holds: u32,
+    /// Whether it follows a window in which something was used: without it, a window of another
+    /// calendar could be counted that had begun before.
+    pub(super) follows: bool,
 }
 
 /// Boxed apart, so that a counter pays for what it has.
@@ -59,7 +62,7 @@ impl CounterEntry {
             let buckets = Some(Box::new(Buckets::new(rolling, now)));
             Box::new(Extra { buckets, ..Extra::default() })
         });
-        Self { scope, limit, count: Count::unused(window), extra, holds: 0 }
+        Self { scope, limit, count: Count::unused(window), extra, holds: 0, follows: false }
     }
 
     /// What is used, where the window rolls.
@@ -151,12 +154,16 @@ impl CounterEntry {
 
     /// Whether no hold refers to it, and nobody will miss it.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        let follows = self.limit.longest_window();
-        let remembered = follows.unwrap_or_default().max(REMEMBERED);
+        let remembered = self.limit.longest_window().unwrap_or_default().max(REMEMBERED);
         let closed = self.count.window.end.saturating_add(remembered) <= now;
-        // Also a window in which nothing is used is the profile's last one.
-        let empty = follows.is_none() && self.is_empty();
-        self.holds == 0 && (closed || empty)
+        self.holds == 0 && (closed || self.is_empty() && !self.follows)
+    }
+
+    /// Whether it is of a window that a clock has begun which was set back since, by more than a window.
+    #[inline]
+    pub(super) fn is_far_ahead(&self, now: Timestamp) -> bool {
+        let longest = self.limit.longest_window();
+        longest.is_some_and(|longest| now.saturating_add(longest) < self.count.window.start)
     }
 
     pub(super) fn mark(&self) -> Timestamp {

@@ -22,6 +22,9 @@ use crate::error::StoreError;
 /// window: about 100 bytes for each of their limits, and 600 where a window rolls. Closed windows are
 /// swept a few at a time by the calls that open new ones; no background work is needed.
 ///
+/// Where windows [follow the profile's calendar](crate::Limit::profile_calendar), the last one is kept as
+/// long again.
+///
 /// A clock that is set back is safe: a window that is still remembered (a minute longer than it is
 /// open) goes on, and one that is not is an error, until the clock has caught up with its end.
 ///

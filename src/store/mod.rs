@@ -39,6 +39,8 @@ mod postgres;
 mod redis;
 #[cfg(feature = "remote")]
 mod remote;
+#[cfg(feature = "remote")]
+mod remote_request;
 mod request;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;

@@ -219,7 +219,7 @@ impl<B: RemoteBooks> Store for Remote<B> {
         let charges: Arc<[RemoteCharge]> = charges.collect();
         if request.units > MAX_UNITS {
             return Answer::Pending(
-                async move { inner.deny(&charges, unknown, now).await }.boxed(),
+                async move { inner.deny(&charges, &unknown, now).await }.boxed(),
             );
         }
         let request = RemoteReserve {
@@ -228,11 +228,12 @@ impl<B: RemoteBooks> Store for Remote<B> {
             units: request.units,
             lapse: inner.options.lapse,
             not_after: inner.offset.estimate(now).saturating_add(inner.link.timeout),
-            // As far as the estimate may be wrong: by the time that an answer took.
-            patience: inner.link.timeout.saturating_mul(2),
+            // As far as the estimate may be wrong: by the time that an answer took, where a window had
+            // to be opened before.
+            patience: inner.link.timeout.saturating_mul(3),
         };
         if let Err(error) = inner.link.breaker.check("reserve") {
-            return Answer::Ready(inner.share_of(&request, now, error));
+            return Answer::Ready(inner.share_of(&request, &unknown, now, error));
         }
         Answer::Pending(async move { inner.reserve(request, unknown, now).await }.boxed())
     }
@@ -244,7 +245,7 @@ impl<B: RemoteBooks> Store for Remote<B> {
     ) -> Answer<Result<Vec<Count>, StoreError>> {
         let (counters, unknown) = self.placed(counters, now);
         let inner = self.0.clone();
-        Answer::Pending(async move { inner.read(counters, unknown, now).await }.boxed())
+        Answer::Pending(async move { inner.read(counters, &unknown, now).await }.boxed())
     }
 
     fn change(

@@ -2,6 +2,7 @@
 
 mod answers;
 mod breaker;
+mod calendars;
 mod changes;
 mod clocks;
 mod leases;

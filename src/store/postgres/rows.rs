@@ -48,6 +48,29 @@ impl PostgresRows<'_> {
         Ok(())
     }
 
+    async fn write_counts(&mut self, draft: &Draft) -> sqlx::Result<()> {
+        let counters: Vec<_> = draft.changed_counters().collect();
+        let held: Vec<_> = draft.put_holds().collect();
+        if counters.is_empty() && held.is_empty() && draft.dropped_holds().next().is_none() {
+            return Ok(());
+        }
+        let write = query(self.statements.write.clone())
+            .bind(column(&counters, |(key, _)| &***key))
+            .bind(column(&counters, |(_, page)| page.row.used))
+            .bind(column(&counters, |(_, page)| page.row.held))
+            .bind(column(&counters, |(_, page)| page.row.lapse_at.map(Timestamp::as_millis)));
+        let write = bind_names(write, draft.dropped_holds());
+        let write = bind_names(write, held.iter().map(|(name, _)| *name))
+            .bind(column(&held, |(_, row)| row.units))
+            .bind(column(&held, |(_, row)| row.lapse == Lapse::Charge))
+            .bind(column(&held, |(_, row)| row.deadline.as_millis()))
+            .bind(column(&counters, |(_, page)| page.row.buckets.as_ref().map(step)))
+            .bind(column(&counters, |(_, page)| page.row.buckets.as_ref().map(bucket_bytes)))
+            .bind(column(&counters, |(_, page)| page.row.needed_until().map(Timestamp::as_millis)))
+            .bind(column(&held, |(_, row)| row.made_at.map(Timestamp::as_millis)));
+        write.execute(&mut *self.connection).await.map(drop)
+    }
+
     /// Leaves no counter behind that was made for nothing.
     async fn unmake(&mut self, draft: &Draft) -> sqlx::Result<()> {
         let is_changed = |key: &Key| draft.counters.get(key).is_some_and(|page| page.changed);
@@ -66,6 +89,9 @@ impl Rows for PostgresRows<'_> {
         &mut self,
         wanted: &BTreeMap<Key, Option<Timestamp>>,
     ) -> sqlx::Result<Vec<(Key, CounterRow)>> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
         let keys: Vec<&[u8]> = wanted.keys().map(|key| &**key).collect();
         let found = self.lock(&keys).await?;
         let is_there = |key: &Key| found.iter().any(|(other, _)| other == key);
@@ -111,6 +137,9 @@ impl Rows for PostgresRows<'_> {
         &mut self,
         wanted: &[(Key, HoldId)],
     ) -> sqlx::Result<Vec<((Key, HoldId), HoldRow)>> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
         let select = bind_names(query(self.statements.holds.clone()), wanted.iter());
         let rows = select.fetch_all(&mut *self.connection).await?;
         rows.iter().map(|row| Ok((name(row)?, hold(row)?))).collect()
@@ -143,23 +172,7 @@ impl Rows for PostgresRows<'_> {
     }
 
     async fn write(&mut self, draft: &Draft) -> sqlx::Result<()> {
-        let counters: Vec<_> = draft.changed_counters().collect();
-        let held: Vec<_> = draft.put_holds().collect();
-        let write = query(self.statements.write.clone())
-            .bind(column(&counters, |(key, _)| &***key))
-            .bind(column(&counters, |(_, page)| page.row.used))
-            .bind(column(&counters, |(_, page)| page.row.held))
-            .bind(column(&counters, |(_, page)| page.row.lapse_at.map(Timestamp::as_millis)));
-        let write = bind_names(write, draft.dropped_holds());
-        let write = bind_names(write, held.iter().map(|(name, _)| *name))
-            .bind(column(&held, |(_, row)| row.units))
-            .bind(column(&held, |(_, row)| row.lapse == Lapse::Charge))
-            .bind(column(&held, |(_, row)| row.deadline.as_millis()))
-            .bind(column(&counters, |(_, page)| page.row.buckets.as_ref().map(step)))
-            .bind(column(&counters, |(_, page)| page.row.buckets.as_ref().map(bucket_bytes)))
-            .bind(column(&counters, |(_, page)| page.row.needed_until().map(Timestamp::as_millis)))
-            .bind(column(&held, |(_, row)| row.made_at.map(Timestamp::as_millis)));
-        write.execute(&mut *self.connection).await?;
+        self.write_counts(draft).await?;
         let lines: Vec<_> = draft.changed_lines().collect();
         if !lines.is_empty() {
             let put = query(self.statements.put_lines.clone())

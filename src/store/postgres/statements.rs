@@ -231,12 +231,12 @@ const DROP_COUNTERS: &str = "
     SELECT count(*) FROM gone";
 
 /// Keys.
-const LAST: &str = "SELECT key, starts_at, ends_at FROM {window} WHERE key = ANY ($1)";
+const LAST: &str = "SELECT key, starts_at, ends_at FROM {last_window} WHERE key = ANY ($1)";
 
 /// Locks last windows in the order of their keys, those too that are not there: they are made, as over
 /// long ago. Keys.
 const LOCK_WINDOWS: &str = "
-    INSERT INTO {window} (key, starts_at, ends_at, known_until)
+    INSERT INTO {last_window} (key, starts_at, ends_at, known_until)
     SELECT w.key, -9223372036854775808, -9223372036854775808, -9223372036854775808
     FROM unnest($1::bytea[]) AS w (key) ORDER BY w.key
     ON CONFLICT (key) DO UPDATE SET key = excluded.key
@@ -244,7 +244,7 @@ const LOCK_WINDOWS: &str = "
 
 /// Keys, starts, ends, and until when they have to be known.
 const PUT_WINDOWS: &str = "
-    UPDATE {window} o
+    UPDATE {last_window} o
     SET starts_at = w.starts_at, ends_at = w.ends_at, known_until = w.known_until
     FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[])
         AS w (key, starts_at, ends_at, known_until)
@@ -253,7 +253,7 @@ const PUT_WINDOWS: &str = "
 /// Whoever has locked one opens the next. Now; at most.
 const DROP_WINDOWS: &str = "
     WITH old AS MATERIALIZED (
-        SELECT key FROM {window} WHERE known_until <= $1
+        SELECT key FROM {last_window} WHERE known_until <= $1
         ORDER BY known_until LIMIT $2 FOR UPDATE SKIP LOCKED
     )
-    DELETE FROM {window} o USING old WHERE o.key = old.key";
+    DELETE FROM {last_window} o USING old WHERE o.key = old.key";

@@ -7,9 +7,12 @@
 --       4 its end
 --       5 the end of the last one, as far as the caller knows
 --       6 until when it has to be known
+--       7 keep
 -- gives {start, end}  the last window, as texts: numbers are not exact here beyond 2^53
+--       {}            the window starts more than `keep` from now: nothing was written
 
 local now, linger = clock(ARGV[1]), tonumber(ARGV[2])
+if tonumber(ARGV[3]) > now + tonumber(ARGV[7]) then return {} end
 local last = call('HMGET', KEYS[1], 's', 'e')
 if last[2] and tonumber(last[2]) > tonumber(ARGV[5]) then return last end
 call('HSET', KEYS[1], 's', ARGV[3], 'e', ARGV[4])

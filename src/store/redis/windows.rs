@@ -19,9 +19,13 @@ impl Session {
             .arg(counter.window.start.as_millis())
             .arg(counter.window.end.as_millis())
             .arg(after.as_millis())
-            .arg(counter.known_until().as_millis());
-        let (start, end) = call.run(&self.connection).await.map_err(failed("open a window"))?;
-        Ok(span(start, end))
+            .arg(counter.known_until().as_millis())
+            .length(self.lease.keep);
+        let last: Vec<i64> = call.run(&self.connection).await.map_err(failed("open a window"))?;
+        match last.as_slice() {
+            [start, end] => Ok(span(*start, *end)),
+            _ => Err(StoreError::clock_ahead(counter.window.start)),
+        }
     }
 
     pub(super) async fn last(

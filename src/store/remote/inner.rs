@@ -38,15 +38,22 @@ impl<B: RemoteBooks> Inner<B> {
         let Self { link, desk, offset, .. } = self;
         let answer = async {
             if !unknown.is_empty() {
+                if !request.charges.iter().all(|charge| charge.could_hold(request.units)) {
+                    // No window begins with what can never be granted.
+                    return self.deny(&request.charges, &unknown, now).await;
+                }
                 let windows = self.windows.open(link, &unknown, now).await?;
                 let mut charges = request.charges.to_vec();
                 put(charges.iter_mut().map(|charge| &mut charge.counter), &unknown, windows);
                 request.charges = charges.into();
+                // It may have taken so long.
+                request.not_after = request.not_after.saturating_add(link.timeout);
+                request.patience = request.patience.saturating_add(link.timeout);
             }
             reserve::reserve(link, desk, offset, request.clone(), now).await
         };
         match answer.await {
-            Err(error) if means_away(&error) => self.share_of(&request, now, error),
+            Err(error) if means_away(&error) => self.share_of(&request, &unknown, now, error),
             answer => answer,
         }
     }
@@ -54,11 +61,11 @@ impl<B: RemoteBooks> Inner<B> {
     pub(super) async fn read(
         &self,
         mut counters: Vec<RemoteCounter>,
-        unknown: Vec<Unknown>,
+        unknown: &[Unknown],
         now: Timestamp,
     ) -> Result<Vec<Count>, StoreError> {
-        let windows = self.windows.read(&self.link, &unknown, now).await?;
-        put(counters.iter_mut(), &unknown, windows);
+        let windows = self.windows.read(&self.link, unknown, now).await?;
+        put(counters.iter_mut(), unknown, windows);
         self.link.read(&counters).await
     }
 
@@ -78,18 +85,19 @@ impl<B: RemoteBooks> Inner<B> {
     pub(super) fn share_of(
         &self,
         request: &RemoteReserve,
+        unknown: &[Unknown],
         now: Timestamp,
         error: StoreError,
     ) -> Result<Verdict, StoreError> {
         let share = self.share.as_ref().filter(|_| !self.desk.backlog.has_ended());
-        share.and_then(|share| share.reserve(&self.desk, request, now)).ok_or(error)
+        share.and_then(|share| share.reserve(&self.desk, request, unknown, now)).ok_or(error)
     }
 
     /// The verdict on a request for more than can be held.
     pub(super) async fn deny(
         &self,
         charges: &[RemoteCharge],
-        unknown: Vec<Unknown>,
+        unknown: &[Unknown],
         now: Timestamp,
     ) -> Result<Verdict, StoreError> {
         let counters = charges.iter().map(|charge| charge.counter.clone()).collect();

@@ -29,7 +29,7 @@ impl Offset {
     }
 
     /// The books said `theirs` to a request of `now`. How long that took makes them seem ahead, by
-    /// no more than a time-out.
+    /// no more than two time-outs: of the request, and of a window that had to be opened before.
     pub(super) fn learn(&self, now: Timestamp, theirs: Timestamp) {
         let ahead = theirs.as_millis().saturating_sub(now.as_millis());
         self.ahead.store(ahead, Ordering::Relaxed);

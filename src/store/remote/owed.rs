@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::error::Error as StdError;
 use std::fmt;
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::join_all;
 use tokio::sync::watch;
@@ -14,7 +14,9 @@ use super::backlog::Backlog;
 use super::backoff::pause;
 use super::beats::Beats;
 use super::link::Link;
+use super::windows::window_to_charge;
 use crate::count::Spent;
+use crate::error::StoreError;
 use crate::store::books::{RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter};
 use crate::store::hold::random;
 use crate::store::request::Change;
@@ -149,12 +151,27 @@ impl Owing {
 
     /// Sends it. Whether it is done with.
     async fn send<B: RemoteBooks>(&mut self, link: &Link<B>, now: u64) -> bool {
-        self.sent.get_or_insert(now);
-        match link.change(&self.charge).await {
+        let sent = async {
+            self.find_windows(link).await?;
+            self.sent.get_or_insert(now);
+            link.change(&self.charge).await
+        };
+        match sent.await {
             Ok(()) => true,
             // Its window is forgotten, and so is all that it could have been counted for.
             Err(error) => error.is_clock_skew(),
         }
+    }
+
+    /// Finds the windows to charge, once: what is sent is the same each time.
+    async fn find_windows<B: RemoteBooks>(&mut self, link: &Link<B>) -> Result<(), StoreError> {
+        for counter in &mut self.charge.counters {
+            if counter.limit.longest_window().is_some() {
+                counter.window = window_to_charge(link, counter).await?;
+                counter.limit = Arc::new(counter.limit.of_named_windows());
+            }
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use super::desk::Desk;
 use super::link::Link;
 use super::owed::{Debt, Owed};
 use super::refund;
+use super::windows::Unknown;
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
 use crate::store::Store;
@@ -40,6 +41,7 @@ impl LocalShare {
         &self,
         desk: &Arc<Desk>,
         request: &RemoteReserve,
+        unknown: &[Unknown],
         now: Timestamp,
     ) -> Option<Verdict> {
         if self.owed.count() >= self.bound {
@@ -47,11 +49,12 @@ impl LocalShare {
         }
         let (id, units) = (request.id, request.units);
         let part = Part { books: self.books.clone(), parts: self.parts, now };
-        let (hold, counts) = part.hold(id, &request.charges, units)?;
+        let charges = in_known_windows(&request.charges, unknown);
+        let (hold, counts) = part.hold(id, &charges, unknown, units)?;
         let settle = ShareHold {
             hold: Mutex::new(Some(hold)),
             part,
-            charges: counted_in(&request.charges, &counts),
+            charges: counted_in(charges, &counts),
             units,
             owed: self.owed.clone(),
             desk: desk.clone(),
@@ -80,17 +83,26 @@ impl LocalShare {
     }
 }
 
-/// The charges as the share has counted them: where windows follow the profile's calendar, it finishes
-/// those that it has begun.
-fn counted_in(charges: &[RemoteCharge], counts: &[Count]) -> Arc<[RemoteCharge]> {
-    let counted = charges.iter().zip(counts).map(|(charge, count)| {
-        let mut charge = charge.clone();
+/// The charges, of which only those follow the profile's calendar whose windows the books have not told.
+fn in_known_windows(charges: &[RemoteCharge], unknown: &[Unknown]) -> Vec<RemoteCharge> {
+    let mut charges = charges.to_vec();
+    for (index, charge) in charges.iter_mut().enumerate() {
+        let limit = &mut charge.counter.limit;
+        if limit.longest_window().is_some() && !unknown.iter().any(|it| it.index == index) {
+            *limit = Arc::new(limit.of_named_windows());
+        }
+    }
+    charges
+}
+
+/// The charges as the share has counted them: it, too, finishes a window before it begins another.
+fn counted_in(mut charges: Vec<RemoteCharge>, counts: &[Count]) -> Arc<[RemoteCharge]> {
+    for (charge, count) in charges.iter_mut().zip(counts) {
         if charge.counter.limit.longest_window().is_some() {
             charge.counter.window = count.window;
         }
-        charge
-    });
-    counted.collect()
+    }
+    charges.into()
 }
 
 /// What a hold of the share is taken from.
@@ -102,8 +114,17 @@ struct Part {
 }
 
 impl Part {
-    fn hold(&self, id: HoldId, charges: &[RemoteCharge], units: u64) -> Option<(Hold, Counts)> {
-        let charges: Vec<_> = charges.iter().map(|charge| self.of(charge)).collect();
+    fn hold(
+        &self,
+        id: HoldId,
+        charges: &[RemoteCharge],
+        unknown: &[Unknown],
+        units: u64,
+    ) -> Option<(Hold, Counts)> {
+        let next_end = |index| unknown.iter().find(|it| it.index == index).map(Unknown::next_end);
+        let charges = charges.iter().enumerate();
+        let charges: Vec<_> =
+            charges.map(|(index, charge)| self.of(charge, next_end(index))).collect();
         let reserve = Reserve { id, charges: &charges, units, now: self.now };
         match self.books.reserve(reserve) {
             Answer::Ready(Ok(Verdict::Granted(hold, counts))) => Some((hold, counts)),
@@ -111,7 +132,7 @@ impl Part {
         }
     }
 
-    fn of<'a>(&self, charge: &'a RemoteCharge) -> Charge<'a> {
+    fn of<'a>(&self, charge: &'a RemoteCharge, next_end: Option<Timestamp>) -> Charge<'a> {
         let RemoteCounter { scope, tenant, limit, window } = &charge.counter;
         let parts = u64::from(self.parts.get());
         Charge {
@@ -120,7 +141,7 @@ impl Part {
                 tenant: tenant.as_ref(),
                 limit,
                 window: *window,
-                next_end: window.end,
+                next_end: next_end.unwrap_or(window.end),
             },
             ceiling: charge.ceiling.and_then(|amount| amount.checked_div(parts)),
             // Decided here, for what is charged is owed.
@@ -130,7 +151,7 @@ impl Part {
 
     /// Whether a part of each cap has room for a refund, which is counted then.
     fn refunds(&self, id: HoldId, charges: &[RemoteCharge], units: u64) -> bool {
-        let refund = self.hold(refund::name(id), &refund::caps(charges), units);
+        let refund = self.hold(refund::name(id), &refund::caps(charges), &[], units);
         refund.map(|(refund, _)| refund.settle(Spent::Held)).is_some()
     }
 }

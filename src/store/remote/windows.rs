@@ -99,11 +99,38 @@ impl Windows {
         }
         let counters: Vec<_> = unknown.iter().map(|unknown| unknown.counter.clone()).collect();
         let last = link.last(&counters).await?;
-        let window = |(Unknown { placed, .. }, last): (&Unknown, Option<Span>)| {
+        let window = |(Unknown { counter, placed, .. }, last): (&Unknown, Option<Span>)| {
+            if let Some(open) = last.filter(|last| now < last.end) {
+                self.0.insert(key(counter), open);
+            }
             last.map_or(placed.window, |last| placed.after(last, now))
         };
         Ok(unknown.iter().zip(last).map(window).collect())
     }
+}
+
+impl Unknown {
+    /// When the window ends that follows the one which the calendar says.
+    pub(super) fn next_end(&self) -> Timestamp {
+        self.placed.next_end
+    }
+}
+
+/// The window to charge what was spent without the books: the last one that they know, if that is
+/// from the same time, else the one that was counted in, which they have heard of now.
+pub(super) async fn window_to_charge<B: RemoteBooks>(
+    link: &Link<B>,
+    counter: &RemoteCounter,
+) -> Result<Span, StoreError> {
+    let own = counter.window;
+    let mut opening = RemoteOpening { counter: counter.clone(), after: Timestamp::MIN };
+    let mut last = link.open(&opening).await?;
+    if last.end <= own.start {
+        opening.after = last.end;
+        last = link.open(&opening).await?;
+    }
+    let overlaps = last.start < own.end && own.start < last.end;
+    Ok(if overlaps { last } else { own })
 }
 
 /// Has counters counted in the windows that were asked for.

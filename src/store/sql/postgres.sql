@@ -73,7 +73,7 @@ CREATE TABLE IF NOT EXISTS quota_merged (
 CREATE INDEX IF NOT EXISTS quota_merged_seen_at ON quota_merged (seen_at);
 
 -- The last window of each limit whose windows follow the profile's calendar.
-CREATE TABLE IF NOT EXISTS quota_window (
+CREATE TABLE IF NOT EXISTS quota_last_window (
     -- Whose, and of which limit: see `RemoteCounter::key_of_all_windows`.
     key bytea PRIMARY KEY,
     starts_at bigint NOT NULL,
@@ -83,4 +83,4 @@ CREATE TABLE IF NOT EXISTS quota_window (
 );
 
 -- For the sweep: which windows need not be known any more.
-CREATE INDEX IF NOT EXISTS quota_window_known_until ON quota_window (known_until);
+CREATE INDEX IF NOT EXISTS quota_last_window_known_until ON quota_last_window (known_until);

@@ -62,7 +62,7 @@ CREATE TABLE IF NOT EXISTS quota_merged (
 CREATE INDEX IF NOT EXISTS quota_merged_seen_at ON quota_merged (seen_at);
 
 -- The last window of each limit whose windows follow the profile's calendar.
-CREATE TABLE IF NOT EXISTS quota_window (
+CREATE TABLE IF NOT EXISTS quota_last_window (
     -- Whose, and of which limit: see `RemoteCounter::key_of_all_windows`.
     key BLOB NOT NULL PRIMARY KEY,
     starts_at INTEGER NOT NULL,
@@ -72,4 +72,4 @@ CREATE TABLE IF NOT EXISTS quota_window (
 ) STRICT, WITHOUT ROWID;
 
 -- For the sweep: which windows need not be known any more.
-CREATE INDEX IF NOT EXISTS quota_window_known_until ON quota_window (known_until);
+CREATE INDEX IF NOT EXISTS quota_last_window_known_until ON quota_last_window (known_until);

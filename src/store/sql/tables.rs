@@ -54,11 +54,11 @@ impl Tables {
     }
 
     /// Puts the tables' names where a statement says `{counter}`, `{hold}`, `{merged}` and
-    /// `{window}`.
+    /// `{last_window}`.
     pub(crate) fn name_in(&self, statement: &str) -> SqlStr {
         let schema = self.schema().map(|schema| format!("\"{schema}\".")).unwrap_or_default();
         let mut text = statement.to_owned();
-        for table in ["counter", "hold", "merged", "window"] {
+        for table in ["counter", "hold", "merged", "last_window"] {
             let name = format!("{schema}{prefix}{table}", prefix = self.prefix);
             text = text.replace(&format!("{{{table}}}"), &name);
         }

@@ -152,6 +152,7 @@ impl Verb for RemoteOpening {
     }
 
     fn apply(&self, draft: &mut Draft) -> Result<Span, StoreError> {
+        self.check_clock(draft.now, draft.lease)?;
         let key = Key::from(self.counter.key_of_all_windows());
         if let Some(last) = draft.windows.get(&key).filter(|last| last.window.end > self.after) {
             return Ok(last.window);

@@ -83,14 +83,14 @@ impl Statements {
                 )",
             ),
             drop_lines_of: named("DELETE FROM {merged} WHERE key = $1"),
-            window: named("SELECT key, starts_at, ends_at FROM {window} WHERE key = $1"),
+            window: named("SELECT key, starts_at, ends_at FROM {last_window} WHERE key = $1"),
             put_window: named(
-                "INSERT OR REPLACE INTO {window} (key, starts_at, ends_at, known_until)
+                "INSERT OR REPLACE INTO {last_window} (key, starts_at, ends_at, known_until)
                 VALUES ($1, $2, $3, $4)",
             ),
             drop_windows: named(
-                "DELETE FROM {window} WHERE key IN (
-                    SELECT key FROM {window} WHERE known_until <= $1
+                "DELETE FROM {last_window} WHERE key IN (
+                    SELECT key FROM {last_window} WHERE known_until <= $1
                     ORDER BY known_until LIMIT $2
                 )",
             ),

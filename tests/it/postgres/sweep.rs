@@ -23,7 +23,7 @@ async fn last_windows_are_swept_when_they_do_not_matter_any_more() {
     let fixture = Fixture::new().await;
     let rows = async || {
         let mut other = PgConnection::connect(&fixture.url).await.unwrap();
-        let counted = "SELECT count(*) FROM quota_window";
+        let counted = "SELECT count(*) FROM quota_last_window";
         sqlx::query_scalar(counted).fetch_one(&mut other).await.unwrap()
     };
     check_last_windows_are_swept(&fixture.books, &fixture.clock, rows).await;

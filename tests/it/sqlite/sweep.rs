@@ -61,7 +61,7 @@ async fn last_windows_are_swept_when_they_do_not_matter_any_more() {
     let rows = async || {
         let path = directory.path().join("quota.db");
         let mut file = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
-        let counted = "SELECT count(*) FROM quota_window";
+        let counted = "SELECT count(*) FROM quota_last_window";
         sqlx::query_scalar(counted).fetch_one(&mut file).await.unwrap()
     };
     check_last_windows_are_swept(&books, &clock, rows).await;

@@ -4,17 +4,18 @@
 //! They notice late what has lapsed, a few holds at a time, and forget what nobody will miss, as
 //! databases do.
 
-use std::collections::{BTreeMap, HashMap};
+mod page;
+
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tower_quota::store::{
-    Change, Held, HoldId, Lapse, Lease, MAX_COUNT, RemoteBooks, RemoteChange, RemoteCharge,
-    RemoteCounter, RemoteOpening, RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
+    Held, HoldId, Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening, RemoteReserve,
+    RemoteSettlement, RemoteVerdict, Renewal,
 };
-use tower_quota::{Buckets, Clock, Count, Counts, ManualClock, Span, Spent, StoreError, Timestamp};
+use tower_quota::{Clock, Count, Counts, ManualClock, Span, StoreError, Timestamp};
 
-/// How many lapsed holds are noticed at a time.
-const NOTICED_AT_ONCE: usize = 100;
+use self::page::{Entry, Page};
 
 /// A handle of the books. Its clones are other handles of the same.
 #[derive(Clone, Debug)]
@@ -23,115 +24,6 @@ pub(crate) struct PlainBooks {
     windows: Arc<Mutex<HashMap<Vec<u8>, Span>>>,
     clock: ManualClock,
     lease: Lease,
-}
-
-/// One counter.
-#[derive(Clone, Debug)]
-struct Page {
-    used: u64,
-    /// What makes that up, where the window rolls.
-    buckets: Option<Buckets>,
-    /// Units of the holds that are not known to have lapsed.
-    held: u64,
-    ends_at: Timestamp,
-    entries: HashMap<HoldId, Entry>,
-    /// The last number of each line of changes.
-    seen: BTreeMap<u64, u64>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    units: u64,
-    lapse: Lapse,
-    made_at: Timestamp,
-    deadline: Timestamp,
-    lapsed: bool,
-}
-
-impl Page {
-    fn new(counter: &RemoteCounter, now: Timestamp) -> Self {
-        Self {
-            used: 0,
-            buckets: counter.limit.rolling().map(|rolling| Buckets::new(rolling, now)),
-            held: 0,
-            ends_at: counter.needed_until(),
-            entries: HashMap::new(),
-            seen: BTreeMap::new(),
-        }
-    }
-
-    /// Notices what has lapsed, and what does not count any more.
-    fn notice(&mut self, now: Timestamp) {
-        loop {
-            let entries = self.entries.values_mut();
-            let due = entries.filter(|entry| !entry.lapsed && entry.deadline <= now);
-            let mut noticed = Vec::new();
-            for entry in due.take(NOTICED_AT_ONCE) {
-                entry.lapsed = true;
-                self.held -= entry.units;
-                noticed.push(*entry);
-            }
-            for entry in noticed.iter().filter(|entry| entry.lapse == Lapse::Charge) {
-                self.correct(entry.made_at, entry.units, 0);
-            }
-            if noticed.len() < NOTICED_AT_ONCE {
-                break;
-            }
-        }
-        if let Some(buckets) = &mut self.buckets {
-            buckets.advance(now);
-            self.used = buckets.sum();
-        }
-    }
-
-    /// Adds what was spent of a hold that was made then, and takes back what was charged of it.
-    fn correct(&mut self, made_at: Timestamp, spent: u64, charged: u64) {
-        if let Some(buckets) = &mut self.buckets {
-            buckets.add(made_at, spent.min(MAX_COUNT - self.used));
-            buckets.take_back(made_at, charged);
-            self.used = buckets.sum();
-        } else {
-            self.used = self.used.saturating_add(spent).saturating_sub(charged).min(MAX_COUNT);
-        }
-    }
-
-    fn admits(&self, charge: &RemoteCharge, units: u64) -> bool {
-        let held = self.held + charge.units(units);
-        let ceiling = charge.ceiling.unwrap_or(u64::MAX);
-        held <= MAX_COUNT && self.used + held <= ceiling
-    }
-
-    fn settle(&mut self, id: HoldId, spent: Spent) {
-        let Some(entry) = self.entries.remove(&id) else { return };
-        let charged = match (entry.lapsed, entry.lapse) {
-            (true, Lapse::Charge) => entry.units,
-            _ => 0,
-        };
-        self.correct(entry.made_at, spent.units(entry.units), charged);
-        if !entry.lapsed {
-            self.held -= entry.units;
-        }
-    }
-
-    fn change(&mut self, change: Change, now: Timestamp) {
-        let used = change.applied_to(self.used).min(MAX_COUNT);
-        if let Some(buckets) = &mut self.buckets {
-            buckets.add(buckets.counts_from(now), used.saturating_sub(self.used));
-            buckets.take(self.used.saturating_sub(used));
-        }
-        self.used = used;
-    }
-
-    /// Forgets the records of holds whose settlement nobody waits for.
-    fn forget(&mut self, before: impl Fn(Timestamp) -> bool, at_most: u32) -> u32 {
-        let mut forgotten = 0;
-        self.entries.retain(|_, entry| {
-            let stays = forgotten == at_most || !entry.lapsed || !before(entry.deadline);
-            forgotten += u32::from(!stays);
-            stays
-        });
-        forgotten
-    }
 }
 
 impl PlainBooks {
@@ -274,6 +166,7 @@ impl RemoteBooks for PlainBooks {
     }
 
     async fn open(&self, opening: &RemoteOpening) -> Result<Span, StoreError> {
+        opening.check_clock(self.clock.now(), self.lease)?;
         let mut windows = self.windows.lock().unwrap();
         let key = opening.counter.key_of_all_windows();
         let last = windows.get(&key).filter(|last| last.end > opening.after);
