@@ -247,15 +247,21 @@ pub async fn refunds_in_a_rolling_window_roll_with_it<S: Subject<Books: Store>>(
     assert_eq!(payer.count().await, (3, 0), "(used, held) past the cap again");
 }
 
-/// A count of which all was refunded lasts as long as its window, however many others come and go.
+/// A count of which all was refunded lasts as long as its window, however many others come and go, of
+/// others and of the same profile.
 pub async fn the_refunds_of_a_window_are_not_forgotten<S: Subject<Books: Store>>(subject: &S) {
     let clock = subject.clock();
     shortly_before_the_end(clock, Window::Day, Duration::from_secs(3_600));
-    let payer = Payer::new(subject, [daily(9, 3)]).await;
+    let features = ["chat", "cook", "shop", "plan"];
+    let plan = Plan::new("free").feature(FEATURE, [daily(9, 3)]);
+    let add = |plan: Plan, feature| plan.feature(feature, [Limit::new(9, Window::Day)]);
+    let payer = Payer::on_plan(subject, features.into_iter().fold(plan, add)).await;
     fail(&payer, 3).await;
-    for other in 0..100 {
-        let other = payer.named(format!("other {other}"));
-        other.grant(1).await.release();
+    for other in 0..30 {
+        payer.named(format!("other {other}")).grant(1).await.release();
+    }
+    for feature in features.into_iter().cycle().take(30) {
+        drop(payer.reserve_of(feature, 1).await);
     }
     payer.flush().await;
     clock.advance(Duration::from_secs(3_500));
