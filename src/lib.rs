@@ -128,7 +128,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `axum` | [`QuotaHandle`] as an extractor, peer addresses from `ConnectInfo`, and route patterns that see the whole path inside `Router::nest` |
-//! | `tz` | calendar windows in a time zone: `Limit::zone`, `Profile::zone` |
+//! | `tz` | calendar windows in a time zone: `Limit::zone`, or with [`Limit::profile_calendar`] `Profile::zone` |
 //! | `config` | plans from TOML, with errors that name line and field: `plans_from_toml` |
 //! | `redis` | `store::RedisBooks`: Redis 7 or Valkey, a single server, Sentinel or Cluster |
 //! | `postgres` | `store::PostgresBooks` |

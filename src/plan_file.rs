@@ -49,6 +49,7 @@ use limit::read_limit;
 /// | `shadow` | [`Limit::shadow`](crate::Limit::shadow) | `true` |
 /// | `max_refunds` | [`Limit::max_refunds`](crate::Limit::max_refunds) | `5` |
 /// | `max_refund_percent` | [`Limit::max_refund_percent`](crate::Limit::max_refund_percent) | `25` |
+/// | `profile_calendar` | [`Limit::profile_calendar`](crate::Limit::profile_calendar) | `true` |
 /// | `zone`, with feature `tz` | `Limit::zone` | `"Europe/Berlin"` |
 /// | `week_start` | [`Limit::week_start`](crate::Limit::week_start) | `"sunday"` |
 /// | `month_start` | [`Limit::month_start`](crate::Limit::month_start) | `15` |

@@ -158,7 +158,8 @@ impl Limit {
     /// A profile may change its zone or its billing day, and gains nothing by it: the window that it is
     /// in goes on to its end. From then on it is counted by the new calendar. Where that is in the
     /// middle of a window of it, the first one lasts until the end of the next, and so a little longer
-    /// than others, with no more units in it.
+    /// than others, with no more units in it. Reading begins no window. In books outside of this process, a
+    /// reservation that is denied may.
     ///
     /// It says nothing for limits of a tenant or of everyone, who share a count and so its windows, nor
     /// where a window is the same in all calendars. A limit that comes to follow the profile's

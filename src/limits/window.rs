@@ -20,9 +20,10 @@ const EPOCH_AFTER_MONDAY: i64 = 3 * DAY;
 /// When the count of a [`Limit`](crate::Limit) starts over.
 ///
 /// Hours, days, weeks, months and years are those of the limit's calendar, of the
-/// [profile's](crate::Limit::profile_calendar), or else of UTC. A day begins at the first instant of its date. Where clocks are set it has 23 or 25
-/// hours, or is skipped altogether; an hour of the day before that comes again after midnight belongs
-/// to the day that has begun. An hour is cut short where clocks are set by a part of one.
+/// [profile's](crate::Limit::profile_calendar), or else of UTC. A day begins at the first instant of
+/// its date. Where clocks are set it has 23 or 25 hours, or is skipped altogether; an hour of the day
+/// before that comes again after midnight belongs to the day that has begun. An hour is cut short
+/// where clocks are set by a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Window {
