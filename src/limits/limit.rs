@@ -152,7 +152,7 @@ impl Limit {
     }
 
     /// Has the windows of this limit follow the calendar of the profile that pays: its
-    /// [zone](crate::Profile::zone), and its [billing day](crate::Profile::billing_day), as far as the
+    /// zone, and its [billing day](crate::Profile::billing_day), as far as the
     /// limit does not name its own.
     ///
     /// A profile may change its zone or its billing day, and gains nothing by it: the window that it is
