@@ -24,10 +24,11 @@ use crate::store::sql::rows::{to_bits, to_count};
 use crate::store::sql::verbs::Verb;
 
 /// How many calls are done in one statement.
-const TOGETHER: usize = 16;
+const TOGETHER: usize = 64;
 
-/// How many statements are under way at the same time.
-const WORKERS: usize = 4;
+/// How many statements are under way at the same time. More of them would have fewer calls each, and
+/// to begin and commit a statement takes more than to do a call.
+const WORKERS: usize = 2;
 
 /// For each call a verdict, if the short way leads to one.
 pub(super) type Verdicts = Vec<Option<RemoteVerdict>>;
@@ -131,7 +132,7 @@ impl Session {
         loop {
             // The connection first: who comes while it is waited for is done together with the rest.
             let lent = self.lend().await;
-            let Some(calls) = worker.next(TOGETHER) else {
+            let Some(calls) = worker.next(TOGETHER).await else {
                 return;
             };
             let done = tokio::spawn(self.clone().reserve_for(lent, calls));

@@ -83,6 +83,13 @@ impl Backlog {
         self.state().queue.pop_front()
     }
 
+    /// Whether what comes next is not to wait for others to join it, for one because somebody flushes.
+    pub(super) fn is_pressing(&self) -> bool {
+        let state = self.state();
+        let next = state.queue.front();
+        next.is_some_and(|it| it.is_pressing() || it.epoch < state.present() || state.abandoned)
+    }
+
     /// Queues settlements again that were taken.
     pub(super) fn put_back(&self, batch: Batch) {
         self.state().queue.push_back(batch);
@@ -174,6 +181,7 @@ impl Backlog {
         let mut state = self.state();
         if state.unwritten.back().is_some_and(|unwritten| *unwritten > 0) {
             state.unwritten.push_back(0);
+            self.changed.notify_one();
         }
         Mark(state.present())
     }
