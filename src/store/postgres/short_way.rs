@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::lent::Lent;
+use super::lost::was_undone;
 use super::rows::column;
 use super::session::{Session, failure};
 use crate::clock::Timestamp;
@@ -209,13 +210,15 @@ fn answer(calls: Vec<Call>, done: Result<Verdicts, Failure>) {
     }
 }
 
-/// Whether the same id was there already; or somebody else has changed a counter meanwhile, where a
+/// Whether the connection is gone, and what was asked there is to be asked elsewhere; or the same id
+/// was there already; or somebody else has changed a counter meanwhile, where a
 /// pool's connections do not read what others commit: transactions do.
 pub(super) fn calls_for_the_long_way(error: &sqlx::Error) -> bool {
     let is_serialization = |error: &dyn DatabaseError| error.code().as_deref() == Some("40001");
     error
         .as_database_error()
         .is_some_and(|error| error.is_unique_violation() || is_serialization(error))
+        || was_undone(error)
 }
 
 /// As far as it can be added to an instant.

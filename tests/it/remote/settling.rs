@@ -4,8 +4,10 @@ use std::collections::HashSet;
 
 use futures::future::join_all;
 use tower_quota::store::RemoteOptions;
+use tower_quota::{Limit, Plan, Quotas, Window};
 
 use super::{Scene, pass, reason, secs};
+use crate::support::payer;
 use crate::support::remote_books::{Fault, Verb};
 
 #[tokio::test(start_paused = true)]
@@ -59,6 +61,22 @@ async fn what_is_settled_soon_after_another_is_written_together() {
     pass(super::millis(1)).await;
     assert_eq!(scene.wire.calls(Verb::Settle), 4);
     scene.assert_books(68, 0);
+}
+
+/// The next one in line is let in.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_not_in_flight_any_more_does_not_wait_for_others() {
+    let scene = Scene::new(1);
+    let plan = Plan::new("free").feature("remix", [Limit::new(2, Window::Concurrent)]);
+    let quotas = Quotas::builder().plan(plan).store(scene.store.clone()).build().unwrap();
+    let reserve =
+        async || crate::support::granted(quotas.reserve(&payer(), "remix", 1).await.unwrap());
+    let (one, two) = (reserve().await, reserve().await);
+    for (written, reservation) in (1..).zip([one, two]) {
+        reservation.commit();
+        pass(super::millis(1)).await;
+        assert_eq!(scene.wire.settled().len(), written);
+    }
 }
 
 #[tokio::test(start_paused = true)]
