@@ -224,7 +224,7 @@ impl Quotas {
     }
 
     /// What `profile` has used of every feature. Nothing is written. A feature with a limit for tenants
-    /// is left out where the profile has none: it can reserve nothing of it.
+    /// is left out where the profile has none: there is no count to tell of.
     ///
     /// # Errors
     ///

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! That one starts servers of its own, in directories for temporary files, and removes them: it needs
-//! the programs of Redis 7 and PostgreSQL (Debian's packages `redis` and `postgresql`).
+//! the programs of Redis 7 and PostgreSQL (Debian's packages `redis` and `postgresql`). With `redis`,
+//! `postgres` or `sqlite` after it, it measures nothing but how fast quotas are spent there.
 //!
 //! With `-- --quick` both measure less, to see whether it works.
 
@@ -70,7 +71,13 @@ fn main() {
     let mut report = report::Report::default();
     if told("stores") {
         let scale = if told("--quick") { QUICK_STORES } else { FULL_STORES };
-        stores::stores(&scale, &mut report);
+        let named = [
+            ("redis", stores::Only::Redis),
+            ("postgres", stores::Only::Postgres),
+            ("sqlite", stores::Only::Sqlite),
+        ];
+        let only = named.into_iter().find(|(name, _)| told(name)).map(|(_, only)| only);
+        stores::stores(only, &scale, &mut report);
     } else {
         let scale = if told("--quick") { QUICK } else { FULL };
         in_memory(&scale, &mut report);

@@ -24,6 +24,9 @@ pub(crate) fn estimate(question: &Value) -> (u64, u64) {
 
 /// Has a stream say in the end how many tokens it took. Without being asked it would not.
 pub(crate) fn ask_for_usage(question: &mut Value) {
+    if question["stream"] != true {
+        return;
+    }
     if let Some(question) = question.as_object_mut() {
         question.insert("stream_options".to_owned(), json!({ "include_usage": true }));
     }

@@ -2,6 +2,7 @@
 
 mod builder;
 mod lent;
+mod lost;
 mod rows;
 mod rush;
 mod session;
@@ -48,6 +49,28 @@ use sweeper::PostgresSweeper;
 /// where something stands in the way, takes a transaction. Rows
 /// are locked in one order, counters by their keys and then holds, so that no transactions wait
 /// for each other in a cycle. The time is the server's.
+///
+/// If the server ends a connection, and says so, a call of one counter that was sent there is done on
+/// another one. If a connection is lost without a word, all calls that shared the statement, up to 64,
+/// fail with a transient error: the statement may still be under way, and would make a hold that was
+/// made and settled in its place a second time.
+///
+/// # What a crash of the server can undo
+///
+/// What was answered is as durable as the server's `synchronous_commit` makes it. With `on`, its
+/// default, it outlives a crash of the server; and the loss of the server too if there is a
+/// synchronous standby. With `off`, a crash can undo what was written in the last moments before it,
+/// up to three times `wal_writer_delay`: 0.6 seconds. A failover to an asynchronous standby undoes
+/// what that had not received yet. Afterwards
+///
+/// - grants over a limit are at most those whose writes were undone: their holds, or what was charged
+///   for them;
+/// - a hold whose settlement was undone [lapses](super::RemoteOptions::lapse) when its lease ends, and
+///   its units stay held until then;
+/// - a settlement of a hold that was undone changes nothing, and no count is negative.
+///
+/// Where that is little enough, `ALTER ROLE app SET synchronous_commit = off` makes the books faster
+/// on a slow disk. Not so `fsync = off`, after which a crash can ruin the tables.
 ///
 /// [`migrate`](Self::migrate) makes the tables; nothing else does.
 ///

@@ -98,8 +98,8 @@ use crate::error::StoreError;
 /// | | |
 /// |---|---|
 /// | time-outs | every call ends after [`timeout`](RemoteOptions::timeout), with a transient error |
-/// | refunds | decided in the background before they are settled: they are held of counters of their own, with the [cap](crate::Limit::max_refunds) as ceiling |
-/// | settling | handed over without waiting; written in the background in batches of up to 256, up to four at a time, and again until it is written or its hold forgotten |
+/// | refunds | decided in the background before they are settled: they are held of counters of their own, with the [cap](crate::Limit::max_refunds) as ceiling, up to 64 at a time; where an eighth of the queue waits for that, the next ones are charged |
+/// | settling | handed over without waiting; written in the background in batches of up to 256, up to four at a time, each 4 ms after the one before unless it is of 64, somebody [flushes](Store::flush), or it is of a limit on what is in flight; and again until it is written or its hold forgotten |
 /// | leases | renewed in batches after a third of their length, as long as a hold is open |
 /// | lost answers | a hold whose reservation failed or was dropped is released once it cannot be made any more |
 /// | clocks | the books' clock is learned from their verdicts; it may differ from the engine's by any amount |

@@ -36,6 +36,14 @@ pub(crate) struct Scale {
     pub(crate) newcomers: u64,
 }
 
+/// A store of which nothing but the rates is measured.
+#[derive(Clone, Copy)]
+pub(crate) enum Only {
+    Redis,
+    Postgres,
+    Sqlite,
+}
+
 /// Requests in flight, where Redis is asked.
 pub(crate) const MANY: u64 = 64;
 
@@ -45,18 +53,27 @@ pub(crate) const SOME: u64 = 16;
 /// The original, on one contended row: reserves a second.
 pub(crate) const ORIGINAL: f64 = 160.0;
 
-/// Measures all stores.
-pub(crate) fn stores(scale: &Scale, report: &mut Report) {
+/// Measures all stores, or how fast quotas are spent in one of them.
+pub(crate) fn stores(only: Option<Only>, scale: &Scale, report: &mut Report) {
     let runtime = Runtime::new().expect("a runtime");
+    match only {
+        Some(Only::Redis) => redis::rates(&runtime, &Redis::start(), scale, report),
+        Some(Only::Postgres) => postgres::rates(&runtime, &Postgres::start(), scale, report),
+        Some(Only::Sqlite) => sqlite::rates(&runtime, scale, report),
+        None => all(&runtime, scale, report),
+    }
+}
+
+fn all(runtime: &Runtime, scale: &Scale, report: &mut Report) {
     let redis = Redis::start();
     let postgres = Postgres::start();
-    round_trips::round_trips(&runtime, &redis, scale, report);
-    redis::rates(&runtime, &redis, scale, report);
-    cluster::cluster(&runtime, scale);
-    postgres::rates(&runtime, &postgres, scale, report);
-    sqlite::rates(&runtime, scale, report);
-    denied::denied(&runtime, &redis, scale, report);
-    renewal::renewal(&runtime, &redis, &postgres, scale);
-    space::space(&runtime, &redis, &postgres, scale);
-    ten_days::ten_days(&runtime, &redis, &postgres, scale, report);
+    round_trips::round_trips(runtime, &redis, scale, report);
+    redis::rates(runtime, &redis, scale, report);
+    cluster::cluster(runtime, scale);
+    postgres::rates(runtime, &postgres, scale, report);
+    sqlite::rates(runtime, scale, report);
+    denied::denied(runtime, &redis, scale, report);
+    renewal::renewal(runtime, &redis, &postgres, scale);
+    space::space(runtime, &redis, &postgres, scale);
+    ten_days::ten_days(runtime, &redis, &postgres, scale, report);
 }

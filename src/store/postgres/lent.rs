@@ -6,6 +6,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Postgres, SqlStr};
 
+use super::lost::was_ended;
+
 /// A connection that the pool has lent. If it is left in the middle of something, because whoever
 /// used it was dropped or had no more time, it is closed: the server might still be in a transaction,
 /// and so would whoever got it next.
@@ -55,7 +57,11 @@ impl Lent {
 
     /// What the server said to a statement that was a transaction of its own.
     pub(super) fn hear<T>(&mut self, answer: sqlx::Result<T>) -> sqlx::Result<T> {
-        self.is_at_rest = matches!(answer, Ok(_) | Err(sqlx::Error::Database(_)));
+        self.is_at_rest = match &answer {
+            Ok(_) => true,
+            Err(sqlx::Error::Database(error)) => !was_ended(&**error),
+            Err(_) => false,
+        };
         answer
     }
 }

@@ -104,7 +104,7 @@ impl Session {
         loop {
             // The connection first: who comes while it is waited for is done together with the rest.
             let lent = self.lend().await.map_err(failure);
-            let Some(mut asks) = worker.next(TOGETHER) else {
+            let Some(mut asks) = worker.next(TOGETHER).await else {
                 return;
             };
             let done = match lent {

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::lent::Lent;
+use super::lost::was_undone;
 use super::rows::column;
 use super::session::{Session, failure};
 use crate::clock::Timestamp;
@@ -24,10 +25,11 @@ use crate::store::sql::rows::{to_bits, to_count};
 use crate::store::sql::verbs::Verb;
 
 /// How many calls are done in one statement.
-const TOGETHER: usize = 16;
+const TOGETHER: usize = 64;
 
-/// How many statements are under way at the same time.
-const WORKERS: usize = 4;
+/// How many statements are under way at the same time. More of them would have fewer calls each, and
+/// to begin and commit a statement takes more than to do a call.
+const WORKERS: usize = 2;
 
 /// For each call a verdict, if the short way leads to one.
 pub(super) type Verdicts = Vec<Option<RemoteVerdict>>;
@@ -131,7 +133,7 @@ impl Session {
         loop {
             // The connection first: who comes while it is waited for is done together with the rest.
             let lent = self.lend().await;
-            let Some(calls) = worker.next(TOGETHER) else {
+            let Some(calls) = worker.next(TOGETHER).await else {
                 return;
             };
             let done = tokio::spawn(self.clone().reserve_for(lent, calls));
@@ -208,13 +210,15 @@ fn answer(calls: Vec<Call>, done: Result<Verdicts, Failure>) {
     }
 }
 
-/// Whether the same id was there already; or somebody else has changed a counter meanwhile, where a
+/// Whether the connection is gone, and what was asked there is to be asked elsewhere; or the same id
+/// was there already; or somebody else has changed a counter meanwhile, where a
 /// pool's connections do not read what others commit: transactions do.
 pub(super) fn calls_for_the_long_way(error: &sqlx::Error) -> bool {
     let is_serialization = |error: &dyn DatabaseError| error.code().as_deref() == Some("40001");
     error
         .as_database_error()
         .is_some_and(|error| error.is_unique_violation() || is_serialization(error))
+        || was_undone(error)
 }
 
 /// As far as it can be added to an instant.

@@ -66,10 +66,15 @@ impl Backlog {
         self.count_new(|state, epoch| state.enqueue(settlement, epoch, beat));
     }
 
-    /// The same of one that is to be decided first.
+    /// The same of one that is to be decided first. Where too many are waiting for that it is charged:
+    /// those that nobody has to decide shall find room.
     pub(super) fn hand_over_refund(&self, refund: Refund, beat: u64) {
         self.count_new(|state, epoch| {
-            state.undecided.push_back(Undecided { refund, epoch, beat, failures: 0 });
+            if state.undecided.len() < self.bound.div_ceil(8) {
+                state.undecided.push_back(Undecided { refund, epoch, beat, failures: 0 });
+            } else {
+                state.enqueue(refund.refused(), epoch, beat);
+            }
         });
     }
 
@@ -112,6 +117,15 @@ impl Backlog {
     /// The next settlements to write, all that there are up to a batch.
     pub(super) fn take(&self) -> Option<Batch> {
         self.state().queue.pop_front()
+    }
+
+    /// Whether what comes next is not to wait for others to join it, for one because somebody flushes.
+    pub(super) fn is_pressing(&self) -> bool {
+        let state = self.state();
+        let next = state.queue.front();
+        next.is_some_and(|it| {
+            it.is_pressing() || it.epoch < state.epochs.present() || state.abandoned
+        })
     }
 
     /// Queues settlements again that were taken.
@@ -205,7 +219,9 @@ impl Backlog {
 
     /// What has been handed over by now.
     pub(super) fn mark(&self) -> Mark {
-        Mark(self.state().epochs.begin())
+        let mark = Mark(self.state().epochs.begin());
+        self.changed.notify_one();
+        mark
     }
 
     /// Resolves when everything from before `mark` is written or given up.

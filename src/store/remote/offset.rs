@@ -33,6 +33,11 @@ impl Offset {
     pub(super) fn learn(&self, now: Timestamp, theirs: Timestamp) {
         let ahead = theirs.as_millis().saturating_sub(now.as_millis());
         self.ahead.store(ahead, Ordering::Relaxed);
+        self.hear(theirs);
+    }
+
+    /// The books said this, to somebody who has no time of their own.
+    pub(super) fn hear(&self, theirs: Timestamp) {
         self.heard.store(theirs.as_millis(), Ordering::Relaxed);
     }
 

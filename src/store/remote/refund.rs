@@ -31,7 +31,7 @@ impl Refund {
     ) -> Result<Decided, StoreError> {
         let caps = caps(&self.counters);
         if caps.iter().any(|cap| !cap.could_hold(self.units)) {
-            return Ok(vec![self.end(Spent::Held)]);
+            return Ok(vec![self.refused()]);
         }
         let mut request = RemoteReserve {
             id: name(self.id),
@@ -45,9 +45,10 @@ impl Refund {
         for _ in 0..2 {
             let verdict = match link.refund(&request).await {
                 // The window is forgotten: nobody misses what was used in it.
-                Err(error) if error.is_clock_skew() => return Ok(vec![self.end(Spent::Held)]),
+                Err(error) if error.is_clock_skew() => return Ok(vec![self.refused()]),
                 answer => answer?,
             };
+            offset.hear(verdict.now);
             match verdict.held {
                 Held::Granted(_) => {
                     let RemoteReserve { id, charges: counters, .. } = request;
@@ -55,11 +56,16 @@ impl Refund {
                         RemoteSettlement { id, counters, spent: Spent::Held, after: None };
                     return Ok(vec![self.end(Spent::Nothing), counted]);
                 }
-                Held::Denied(_) => return Ok(vec![self.end(Spent::Held)]),
+                Held::Denied(_) => return Ok(vec![self.refused()]),
                 Held::Stale => request.not_after = verdict.now.saturating_add(link.timeout),
             }
         }
         Err(StoreError::transient("refund", StaleTwice))
+    }
+
+    /// How the hold ends where no refund is made.
+    pub(super) fn refused(&self) -> RemoteSettlement {
+        self.end(Spent::Held)
     }
 
     fn end(&self, spent: Spent) -> RemoteSettlement {

@@ -21,7 +21,11 @@ use crate::store::hold::HoldId;
 const PIPELINE: usize = 4;
 
 /// How many settlements are decided at a time.
-const DECIDED: usize = 8;
+const DECIDED: usize = 64;
+
+/// So long after one batch the next one is taken, unless it is [pressing](Backlog::is_pressing). Nobody
+/// waits for it, and what a batch costs is shared by all that are in it.
+const GATHERING: Duration = Duration::from_millis(4);
 
 /// So many settlements stay together though they fail again, if that may pass.
 const FEW: usize = 16;
@@ -29,7 +33,8 @@ const FEW: usize = 16;
 /// Before settlements that came too early are sent again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
-/// Writes what is in the backlog, as soon as it is there, and again until it is written.
+/// Writes what is in the backlog, as soon as it is there, or shortly after what was there before it,
+/// and again until it is written.
 pub(super) struct Settler<'a, B> {
     pub(super) link: &'a Link<B>,
     pub(super) backlog: &'a Backlog,
@@ -49,12 +54,19 @@ impl<B: RemoteBooks> Settler<'_, B> {
         let mut deciding = FuturesUnordered::new();
         let mut undecided = FuturesUnordered::new();
         let mut beat = self.beats.listen();
+        // After which more will have gathered than when the last batch was taken.
+        let gathering = sleep(Duration::ZERO);
+        tokio::pin!(gathering);
         while !self.backlog.is_done() {
             let away = self.link.breaker.is_open();
-            while !away && writing.len() < PIPELINE {
+            let mut is_free = !away && writing.len() < PIPELINE;
+            while is_free && (gathering.is_elapsed() || self.backlog.is_pressing()) {
                 let Some(batch) = self.backlog.take() else { break };
+                gathering.set(sleep(GATHERING));
                 writing.push(self.write(batch));
+                is_free = writing.len() < PIPELINE;
             }
+            let is_gathering = is_free && !gathering.is_elapsed();
             while !away && deciding.len() < DECIDED {
                 let Some(undecided) = self.backlog.take_undecided() else { break };
                 deciding.push(self.decide(undecided));
@@ -79,6 +91,7 @@ impl<B: RemoteBooks> Settler<'_, B> {
                     self.give_up();
                 }
                 () = self.backlog.changed() => {}
+                () = &mut gathering, if is_gathering => {}
                 () = self.link.breaker.closed(), if away => {}
                 Ok(()) = beat.changed() => self.give_up(),
             }

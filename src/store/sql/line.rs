@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::task::yield_now;
+
 /// What somebody waits for.
 pub(crate) trait Waited {
     /// Whether nobody waits any more.
@@ -62,7 +64,15 @@ impl<J: ?Sized> Default for Line<J> {
 impl<J: Waited + ?Sized> Worker<J> {
     /// The first jobs of the line that somebody waits for, at most so many. Without any, the work is
     /// done.
-    pub(crate) fn next(&mut self, at_most: usize) -> Option<Vec<Box<J>>> {
+    ///
+    /// Those who have just been answered run first: what they ask next is done together with the
+    /// rest, rather than after it.
+    pub(crate) async fn next(&mut self, at_most: usize) -> Option<Vec<Box<J>>> {
+        yield_now().await;
+        self.take(at_most)
+    }
+
+    fn take(&mut self, at_most: usize) -> Option<Vec<Box<J>>> {
         let mut state = self.line.state();
         let mut jobs = Vec::new();
         while jobs.len() < at_most {

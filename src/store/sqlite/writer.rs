@@ -31,7 +31,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Does what stands in line, until nothing does.
     pub(super) async fn work(self: Arc<Self>, mut worker: Worker<dyn Job>) {
-        while let Some(mut jobs) = worker.next(TOGETHER) {
+        while let Some(mut jobs) = worker.next(TOGETHER).await {
             let written = self.write(&mut jobs).await.map_err(failure);
             answer_all(jobs, written);
         }

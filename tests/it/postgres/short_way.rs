@@ -1,5 +1,6 @@
 //! Calls of one counter each, by the server's own clock: many are done in one statement.
 
+mod ended;
 mod settling;
 
 use std::collections::HashMap;

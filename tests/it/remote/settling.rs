@@ -4,8 +4,10 @@ use std::collections::HashSet;
 
 use futures::future::join_all;
 use tower_quota::store::RemoteOptions;
+use tower_quota::{Limit, Plan, Quotas, Window};
 
 use super::{Scene, pass, reason, secs};
+use crate::support::payer;
 use crate::support::remote_books::{Fault, Verb};
 
 #[tokio::test(start_paused = true)]
@@ -36,6 +38,47 @@ async fn ten_thousand_settlements_are_few_calls_and_each_counts_once() {
     assert!(scene.wire.calls(Verb::Settle) <= 41, "{}", scene.wire.calls(Verb::Settle));
 }
 
+/// The first one is written at once.
+#[tokio::test(start_paused = true)]
+async fn what_is_settled_soon_after_another_is_written_together() {
+    let scene = Scene::new(200);
+    let mut open = join_all((0..4).map(|_| scene.reserve(1))).await.into_iter();
+    for written in [1, 1, 1] {
+        open.next().unwrap().commit();
+        pass(super::millis(1)).await;
+        assert_eq!(scene.wire.settled().len(), written);
+    }
+    pass(super::millis(4)).await;
+    assert_eq!((scene.wire.settled().len(), scene.wire.calls(Verb::Settle)), (3, 2));
+    // A flush does not wait for others.
+    open.next().unwrap().commit();
+    let before = tokio::time::Instant::now();
+    scene.flush().await;
+    assert_eq!(before.elapsed(), super::millis(0));
+    // Nor do so many.
+    let open = join_all((0..64).map(|_| scene.reserve(1))).await;
+    open.into_iter().for_each(tower_quota::Reservation::commit);
+    pass(super::millis(1)).await;
+    assert_eq!(scene.wire.calls(Verb::Settle), 4);
+    scene.assert_books(68, 0);
+}
+
+/// The next one in line is let in.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_not_in_flight_any_more_does_not_wait_for_others() {
+    let scene = Scene::new(1);
+    let plan = Plan::new("free").feature("remix", [Limit::new(2, Window::Concurrent)]);
+    let quotas = Quotas::builder().plan(plan).store(scene.store.clone()).build().unwrap();
+    let reserve =
+        async || crate::support::granted(quotas.reserve(&payer(), "remix", 1).await.unwrap());
+    let (one, two) = (reserve().await, reserve().await);
+    for (written, reservation) in (1..).zip([one, two]) {
+        reservation.commit();
+        pass(super::millis(1)).await;
+        assert_eq!(scene.wire.settled().len(), written);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_hangs_holds_up_no_other() {
     let scene = Scene::new(10);
@@ -44,7 +87,7 @@ async fn a_batch_that_hangs_holds_up_no_other() {
     slow.commit();
     pass(super::millis(1)).await;
     quick.commit();
-    pass(super::millis(1)).await;
+    pass(super::millis(4)).await;
     scene.assert_books(1, 1);
     scene.flush().await;
     scene.assert_books(2, 0);
