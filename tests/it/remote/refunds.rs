@@ -107,7 +107,8 @@ async fn a_refund_that_cannot_be_decided_holds_up_no_other() {
     pass(super::millis(1)).await;
     open.commit();
     later.refund();
-    pass(super::millis(1)).await;
+    // Settlements gather for a moment before they are written.
+    pass(super::millis(10)).await;
     // That of 1, and the 1 that was refunded.
     scene.assert_books(2 + 1, 1);
     scene.flush().await;
