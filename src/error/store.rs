@@ -50,6 +50,13 @@ impl StoreError {
         Self { operation: "count", kind: Kind::ClockSkew, source: source.into() }
     }
 
+    /// The clock was set back, to before a window that starts at `starts` and has been begun.
+    pub(crate) fn clock_set_back(starts: Timestamp) -> Self {
+        let source =
+            format!("the clock was set back: the window that starts at {starts:?} has begun");
+        Self { operation: "count", kind: Kind::ClockSkew, source: source.into() }
+    }
+
     /// Which operation failed.
     #[must_use]
     pub fn operation(&self) -> &'static str {

@@ -132,7 +132,7 @@ impl Counters {
     ) -> Result<Count, StoreError> {
         if let Some(entry) = place.slot().and_then(|slot| self.entries.get(slot)) {
             if entry.is_far_ahead(now) {
-                return Err(StoreError::clock_skew(entry.count.window.start));
+                return Err(StoreError::clock_set_back(entry.count.window.start));
             }
             return Ok(entry.count);
         }

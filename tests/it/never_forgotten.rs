@@ -1,6 +1,8 @@
 //! Law 5: never negative, never forgotten. A count lasts as long as its window, and settling by id
 //! is idempotent.
 
+mod calendars;
+
 use std::time::Duration;
 
 use tower_quota::{
