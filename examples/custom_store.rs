@@ -40,7 +40,8 @@ struct Page {
 /// An open hold.
 #[derive(Debug)]
 struct Held {
-    keys: Vec<Key>,
+    /// Its counts, each with the cap on refunds that it was reserved under.
+    parts: Vec<(Key, Option<u64>)>,
     units: u64,
     at: Timestamp,
 }
@@ -94,12 +95,13 @@ impl Page {
         }
     }
 
-    fn settle(&mut self, hold: &Held, spent: Spent) {
-        let used = self.count.used;
-        self.count.settle(self.measure, hold.units, spent.decided(true));
-        if spent == Spent::Refund {
+    /// Settles a hold. Where a refund is made under a cap, it counts.
+    fn settle(&mut self, hold: &Held, spent: Spent, cap: Option<u64>) {
+        if spent == Spent::Refund && cap.is_some() {
             self.refunds.add(hold.at, self.measure.held(hold.units));
         }
+        let used = self.count.used;
+        self.count.settle(self.measure, hold.units, spent.decided(true));
         if let Some(buckets) = &mut self.buckets {
             // To where it was reserved, however late.
             buckets.add(hold.at, self.count.used - used);
@@ -116,12 +118,14 @@ impl Settle for Ledger {
         let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(hold) = books.holds.remove(&id) else { return };
         // Refunded as a whole, or spent as a whole.
-        let mut pages = hold.keys.iter().filter_map(|key| books.pages.get(key));
-        let refunds = pages.all(|page| page.refunds.admits(page.measure.held(hold.units)));
+        let refunds = hold.parts.iter().all(|(key, cap)| {
+            let (Some(page), Some(cap)) = (books.pages.get(key), cap) else { return true };
+            page.refunds.admits(page.measure.held(hold.units), *cap)
+        });
         let spent = if refunds { spent } else { spent.decided(false) };
-        for key in &hold.keys {
+        for (key, cap) in &hold.parts {
             if let Some(page) = books.pages.get_mut(key) {
-                page.settle(&hold, spent);
+                page.settle(&hold, spent, *cap);
             }
         }
     }
@@ -152,16 +156,15 @@ impl Store for MapStore {
                 }
                 return Answer::Ready(Ok(Verdict::Denied(counts(&pages))));
             }
-            let (mut keys, mut at) = (Vec::new(), request.now);
+            let (mut parts, mut at) = (Vec::new(), request.now);
             for (charge, page) in request.charges.iter().zip(&mut pages) {
                 page.count.held += page.measure.held(request.units);
                 page.look_ahead(1);
-                page.refunds.set_cap(charge.refunds);
                 // Should the clock have been set back, it counts from the newest step.
                 at = page.buckets.as_ref().map_or(at, |buckets| buckets.counts_from(at));
-                keys.push(books.put(&charge.counter, page.clone()));
+                parts.push((books.put(&charge.counter, page.clone()), charge.refunds));
             }
-            let hold = Held { keys, units: request.units, at };
+            let hold = Held { parts, units: request.units, at };
             books.holds.insert(request.id, hold);
         }
         let hold = Hold::new(request.id, self.0.clone());

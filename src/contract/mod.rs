@@ -59,6 +59,7 @@ mod measures;
 mod never_forgotten;
 mod own_window;
 mod payer;
+mod refund_caps;
 mod refunds;
 mod rolling;
 mod scopes;
@@ -75,6 +76,7 @@ pub use ids::*;
 pub use measures::*;
 pub use never_forgotten::*;
 pub use own_window::*;
+pub use refund_caps::*;
 pub use refunds::*;
 pub use rolling::*;
 pub use scopes::*;
@@ -167,6 +169,9 @@ macro_rules! contract {
             a_late_refund_counts_in_the_window_that_was_charged
             refunds_in_a_rolling_window_roll_with_it
             the_refunds_of_a_window_are_not_forgotten
+            // refund_caps
+            each_hold_is_refunded_by_its_own_cap
+            what_has_no_cap_leaves_the_caps_of_others_alone
             a_changed_cap_keeps_what_was_refunded
             // settled_once
             a_reservation_is_settled_as_it_is_told

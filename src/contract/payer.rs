@@ -55,6 +55,11 @@ impl Payer {
         Self { quotas: self.quotas.clone(), profile: Profile::new(id, "free") }
     }
 
+    /// Another payer, on another plan of the same engine.
+    pub(super) fn on(&self, plan: &str) -> Self {
+        Self { quotas: self.quotas.clone(), profile: Profile::new(plan, plan) }
+    }
+
     /// The same payer, in the service of a tenant.
     pub(super) fn employed_by(mut self, tenant: impl AsRef<[u8]>) -> Self {
         self.profile = self.profile.tenant(tenant);
@@ -101,6 +106,12 @@ impl Payer {
     /// Reserves and commits what has to be granted.
     pub(super) async fn spend(&self, units: u64) {
         self.grant(units).await.commit();
+        self.flush().await;
+    }
+
+    /// Reserves what has to be granted, and is to be refunded.
+    pub(super) async fn fail(&self, units: u64) {
+        self.grant(units).await.refund();
         self.flush().await;
     }
 

@@ -1,32 +1,27 @@
-//! What was refunded in a window, and the cap on that.
+//! What was refunded in a window.
 
 use super::rolling::{Buckets, Rolling};
 use crate::clock::Timestamp;
 
-/// What was refunded of one count, and how much may be: for stores, which keep one beside each
-/// count that has a [cap](crate::Limit::max_refunds).
+/// What was refunded of one count in its window: for stores, which keep one beside each count of which
+/// something was reserved under a [cap](crate::Limit::max_refunds).
 ///
-/// A hold is refunded if all of its counts [admit](Self::admits) it, and then is
-/// [added](Self::add) to each; else it is spent.
+/// A hold keeps the [caps](crate::store::Charge::refunds) that it was reserved under. It is refunded if
+/// those of its counts that have one [admit](Self::admits) it, each by the hold's own cap, and then is
+/// [added](Self::add) to these; else it is spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refunds {
-    cap: Option<u64>,
     refunded: u64,
     /// What was refunded, where the window rolls.
     buckets: Option<Box<Buckets>>,
 }
 
 impl Refunds {
-    /// Nothing was refunded at `now`, and there is no cap.
+    /// Nothing was refunded at `now`.
     #[must_use]
     pub fn new(rolling: Option<Rolling>, now: Timestamp) -> Self {
         let buckets = rolling.map(|rolling| Box::new(Buckets::new(rolling, now)));
-        Self { cap: None, refunded: 0, buckets }
-    }
-
-    /// Sets the cap, as the [latest request](crate::store::Charge::refunds) says it.
-    pub fn set_cap(&mut self, cap: Option<u64>) {
-        self.cap = cap;
+        Self { refunded: 0, buckets }
     }
 
     /// Lets go what does not count any more, where the window rolls. Time does not run back.
@@ -43,11 +38,10 @@ impl Refunds {
         self.refunded
     }
 
-    /// Whether a hold of so many units, as the limit measures them, may be refunded.
+    /// Whether a hold of so many units, as the limit measures them, may be refunded under `cap`.
     #[must_use]
-    pub fn admits(&self, units: u64) -> bool {
-        let total = self.refunded.checked_add(units);
-        self.cap.is_none_or(|cap| total.is_some_and(|total| total <= cap))
+    pub fn admits(&self, units: u64, cap: u64) -> bool {
+        self.refunded.checked_add(units).is_some_and(|total| total <= cap)
     }
 
     /// Counts a refund of so many units of a hold that was reserved at `then`. Where the window

@@ -36,7 +36,7 @@ pub(super) struct CounterEntry {
 struct Extra {
     /// What is used, where the window rolls: the count has the sum.
     buckets: Option<Box<Buckets>>,
-    /// Where there is a cap on refunds, or was.
+    /// Where something was reserved under a cap on refunds.
     refunds: Option<Box<Refunds>>,
 }
 
@@ -82,28 +82,25 @@ impl CounterEntry {
         self.extra.as_mut()?.refunds.as_deref_mut()
     }
 
-    /// Notes the cap on refunds.
-    #[inline]
-    pub(super) fn cap_refunds(&mut self, cap: Option<u64>, now: Timestamp) {
-        if cap.is_some() || self.extra.is_some() {
-            self.set_refund_cap(cap, now);
-        }
-    }
-
-    fn set_refund_cap(&mut self, cap: Option<u64>, now: Timestamp) {
-        if cap.is_none() && self.refunds().is_none() {
-            return;
-        }
+    /// Counts from now on what is refunded.
+    pub(super) fn count_refunds(&mut self, now: Timestamp) {
         let rolling = self.limit.rolling();
         let refunds = &mut self.extra.get_or_insert_default().refunds;
-        let refunds = refunds.get_or_insert_with(|| Box::new(Refunds::new(rolling, now)));
-        refunds.set_cap(cap);
+        refunds.get_or_insert_with(|| Box::new(Refunds::new(rolling, now)));
     }
 
-    /// Whether the cap has room for a refund of this hold.
-    pub(super) fn can_refund(&self, hold: &HoldEntry) -> bool {
+    /// Whether a refund of a hold of so many units has room under `cap`.
+    pub(super) fn admits_refund(&self, units: u64, cap: u64) -> bool {
+        let units = self.limit.measure().held(units);
+        self.refunds().is_none_or(|refunds| refunds.admits(units, cap))
+    }
+
+    /// Counts a refund of a hold.
+    pub(super) fn add_refund(&mut self, hold: &HoldEntry) {
         let units = self.limit.measure().held(hold.units);
-        self.refunds().is_none_or(|refunds| refunds.admits(units))
+        if let Some(refunds) = self.refunds_mut() {
+            refunds.add(hold.at, units);
+        }
     }
 
     /// Lets go what does not count any more, where the window rolls.
@@ -125,7 +122,7 @@ impl CounterEntry {
         }
     }
 
-    /// Settles a hold. A refund is made: that it [can be](Self::can_refund) is known.
+    /// Settles a hold. A refund is made: that its caps [admit](Self::admits_refund) it is known.
     pub(super) fn settle(&mut self, hold: &HoldEntry, spent: Spent) {
         let (measure, used) = (self.limit.measure(), self.count.used);
         self.count.settle(measure, hold.units, spent.decided(true));
@@ -133,9 +130,6 @@ impl CounterEntry {
         if let Some(buckets) = self.buckets_mut() {
             buckets.add(hold.at, more);
             self.count.used = buckets.sum();
-        }
-        if let (Spent::Refund, Some(refunds)) = (spent, self.refunds_mut()) {
-            refunds.add(hold.at, measure.held(hold.units));
         }
     }
 

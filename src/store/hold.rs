@@ -35,6 +35,12 @@ impl HoldId {
         });
         Self { nonce: process_nonce(), sequence }
     }
+
+    /// Spread over all bits, as a hash: ids are counted up, and need no other.
+    pub(super) fn spread(self) -> u64 {
+        const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
+        (self.sequence ^ self.nonce).wrapping_mul(GOLDEN_RATIO)
+    }
 }
 
 fn take_block() -> u64 {

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::counters::{Counters, Place};
 use super::entry::{CounterEntry, HoldEntry};
 use super::hold::HoldId;
+use super::refund_caps::{RefundCap, RefundCaps};
 use super::request::{Change, Charge, Counter, Reserve};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
@@ -16,6 +17,7 @@ use crate::error::StoreError;
 pub(super) struct Ledger {
     counters: Counters,
     holds: HashTable<HoldEntry>,
+    caps: RefundCaps,
 }
 
 /// What is taken of one ledger for a hold, before it is entered.
@@ -31,7 +33,8 @@ pub(super) struct Taken {
 impl Ledger {
     /// Empty books, for scopes hashed with `hasher`.
     pub(super) fn new(hasher: RandomState) -> Self {
-        Self { counters: Counters::new(hasher), holds: HashTable::new() }
+        let (holds, caps) = (HashTable::new(), RefundCaps::default());
+        Self { counters: Counters::new(hasher), holds, caps }
     }
 
     /// Whether the units are held, of counters that are all in these books and of scopes with this
@@ -95,7 +98,7 @@ impl Ledger {
     }
 
     pub(super) fn has(&self, id: HoldId) -> bool {
-        self.holds.find(hold_hash(id), |hold| hold.id == id).is_some()
+        self.holds.find(id.spread(), |hold| hold.id == id).is_some()
     }
 
     /// Takes units of a counter of these books, which was found in them just now. The count is brought
@@ -117,7 +120,10 @@ impl Ledger {
             entry.count.held = entry.count.held.saturating_add(units);
             // Only what has changed: to read all of what was just written in parts would stall.
             count.held = entry.count.held;
-            entry.cap_refunds(charge.refunds, request.now);
+            if let Some(cap) = charge.refunds {
+                entry.count_refunds(request.now);
+                self.caps.add(request.id, RefundCap { slot, cap });
+            }
             if let Some(buckets) = entry.buckets() {
                 taken.at = Some(buckets.counts_from(taken.at.unwrap_or(request.now)));
                 count.window.end = buckets.come_back_at(1, count.held);
@@ -130,7 +136,7 @@ impl Ledger {
     pub(super) fn enter(&mut self, request: &Reserve<'_>, Taken { slots, at, opened }: Taken) {
         let at = at.unwrap_or(request.now);
         let hold = HoldEntry { id: request.id, units: request.units, at, slots };
-        self.holds.insert_unique(hold_hash(hold.id), hold, |hold| hold_hash(hold.id));
+        self.holds.insert_unique(hold.id.spread(), hold, |hold| hold.id.spread());
         if opened {
             self.counters.sweep(request.now);
         }
@@ -138,24 +144,44 @@ impl Ledger {
 
     /// Whether a hold may be refunded by what is counted here: all of it, or nothing of it.
     pub(super) fn can_refund(&self, id: HoldId) -> bool {
-        let Some(hold) = self.holds.find(hold_hash(id), |hold| hold.id == id) else { return true };
-        let mut counters = hold.slots.iter().filter_map(|slot| self.counters.get(*slot));
-        counters.all(|counter| counter.can_refund(hold))
+        let Some(hold) = self.holds.find(id.spread(), |hold| hold.id == id) else { return true };
+        self.admit_refund(self.caps.of(id), hold.units)
+    }
+
+    /// Whether all of these caps have room for a refund of so many units.
+    fn admit_refund(&self, caps: &[RefundCap], units: u64) -> bool {
+        caps.iter().all(|&RefundCap { slot, cap }| {
+            self.counters.get(slot).is_none_or(|counter| counter.admits_refund(units, cap))
+        })
     }
 
     pub(super) fn settle(&mut self, id: HoldId, spent: Spent) {
-        let refused = spent == Spent::Refund && !self.can_refund(id);
-        let spent = if refused { Spent::Held } else { spent };
-        let Ok(entry) = self.holds.find_entry(hold_hash(id), |hold| hold.id == id) else {
+        let Ok(entry) = self.holds.find_entry(id.spread(), |hold| hold.id == id) else {
             return;
         };
         let (hold, _) = entry.remove();
+        let spent = if self.caps.is_empty() { spent } else { self.decide(&hold, spent) };
         for slot in &hold.slots {
             if let Some(counter) = self.counters.get_mut(*slot) {
                 counter.settle(&hold, spent);
                 counter.holds = counter.holds.saturating_sub(1);
             }
         }
+    }
+
+    /// What is spent of a hold by its caps. A refund of it is counted.
+    fn decide(&mut self, hold: &HoldEntry, spent: Spent) -> Spent {
+        let caps = self.caps.take(hold.id);
+        if spent != Spent::Refund {
+            return spent;
+        }
+        let refunds = self.admit_refund(&caps, hold.units);
+        for RefundCap { slot, .. } in caps.iter().filter(|_| refunds) {
+            if let Some(counter) = self.counters.get_mut(*slot) {
+                counter.add_refund(hold);
+            }
+        }
+        spent.decided(refunds)
     }
 
     /// Frees what nobody will miss, a few counters at a time.
@@ -188,10 +214,4 @@ impl Ledger {
             entry.set_used(used, now);
         }
     }
-}
-
-/// Ids are counted up: spread over all bits, they need no hashing.
-fn hold_hash(id: HoldId) -> u64 {
-    const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
-    (id.sequence ^ id.nonce).wrapping_mul(GOLDEN_RATIO)
 }

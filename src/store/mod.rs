@@ -37,6 +37,7 @@ mod memory;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+mod refund_caps;
 #[cfg(feature = "remote")]
 mod remote;
 #[cfg(feature = "remote")]
@@ -89,8 +90,10 @@ use crate::limits::LimitKey;
 /// - A hold is settled at most once, by its id, into the window that was charged, however late.
 ///   Settling an unknown hold changes and creates nothing.
 /// - A [refund](crate::Spent::Refund) is made, or the hold is spent, in all of its counters: it is made if every
-///   counter that has a [cap](Charge::refunds) has room under it for the hold's units, beside what was
-///   refunded in its window before. [`Refunds`](crate::Refunds) does the counting.
+///   counter that the hold was reserved of under a [cap](Charge::refunds) has room under that cap for the
+///   hold's units, beside what was refunded in its window before. It then counts in these counters, and
+///   in no other: one counter may be reserved of under different caps and without any, and each hold
+///   goes by its own. [`Refunds`](crate::Refunds) does the counting.
 /// - A pending `reserve` that is dropped gives back what it may have held; a store that has made the
 ///   [`Hold`] before it waits gets this for nothing.
 /// - What was reserved in a window that [rolls](LimitKey::rolling) counts until a whole window

@@ -72,7 +72,8 @@ pub struct Charge<'a> {
     /// The most that `used + held` may come to; none where everything is admitted that can be
     /// counted.
     pub ceiling: Option<u64>,
-    /// The most that may be refunded in the window; none where there is no cap. See
+    /// The most that may be refunded in the window for a refund of this hold to be made, itself
+    /// included; none where there is no cap, and then a refund of it does not count in this counter. See
     /// [`Spent::Refund`](crate::Spent::Refund).
     pub refunds: Option<u64>,
 }
