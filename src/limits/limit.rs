@@ -112,11 +112,15 @@ impl Limit {
     /// refunded as charged. Refunds count in the window that was charged, and a
     /// [reset](crate::Quotas::reset) does not take them back.
     ///
+    /// Plans with different caps may share a count, of a tenant or of everyone, and a cap may change: each
+    /// request goes by the cap that it was reserved under, and against it counts all that was refunded in
+    /// that window of requests that were reserved under a cap, of whatever plan. What was reserved without one
+    /// always comes back, and counts against none.
+    ///
     /// What a handler [holds more](crate::QuotaHandle::hold_more) is refunded or charged by itself, by the
-    /// caps of limits that count units. Where plans with different caps share a count, the memory store
-    /// goes by the cap of the latest reservation. A refund costs a remote store a reservation more, and
-    /// each window in which there was one a second counter; while it is away, the local share refunds up
-    /// to its part of the cap, and the books do not hear of that.
+    /// caps of limits that count units. A refund costs a remote store a reservation more, and each window
+    /// in which there was one a second counter; while it is away, the local share refunds up to its part
+    /// of the cap, and the books do not hear of that.
     ///
     /// On a limit that counts what is [in flight](Window::Concurrent) a cap says nothing, nor on a
     /// [shadow](Self::shadow) one: it must not charge anybody.

@@ -152,7 +152,9 @@ impl QuotaHandle {
     /// Sets `units` aside beside those that the request has already, from the handler or from inside a
     /// streaming body, which may end politely where they are denied. They are settled with the
     /// request: committed with it, or given back where it is [charged](Self::charge) something else.
-    /// Limits that count requests have counted this one.
+    /// Limits that count requests have counted this one. Where there is a [cap on
+    /// refunds](crate::Limit::max_refunds), what is held more is refunded or charged by itself, and
+    /// may come back where the rest of the request does not.
     ///
     /// ```
     /// use tower_quota::{Check, HandleError, QuotaHandle};
