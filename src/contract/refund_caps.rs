@@ -10,16 +10,17 @@ fn daily(cap: u64) -> Limit {
     Limit::new(100, Window::Day).max_refunds(cap)
 }
 
-/// Payers on plans with these limits, called as their plans, that share a tenant.
+/// Payers on plans with these limits, called as their plans, in the service of one tenant.
 async fn colleagues<S: Subject<Books: Store>, const N: usize>(
     subject: &S,
+    tenant: &str,
     plans: [(&str, Vec<Limit>); N],
 ) -> [Payer; N] {
     let names = plans.each_ref().map(|(name, _)| *name);
     let first = Payer::daily(subject, 1).await;
     let plans = plans.map(|(name, limits)| Plan::new(name).feature(FEATURE, limits));
     first.quotas.set_plans(plans).expect("the law's plans are bad");
-    names.map(|name| first.on(name).employed_by("8"))
+    names.map(|name| first.on(name).employed_by(tenant))
 }
 
 /// What is reserved under a cap is refunded by that one, whatever other plans that share the count have
@@ -32,7 +33,7 @@ pub async fn each_hold_is_refunded_by_its_own_cap<S: Subject<Books: Store>>(subj
             ("high", shared(daily(4))),
             ("free", shared(Limit::new(100, Window::Day))),
         ];
-        let [low, high, free] = colleagues(subject, plans).await;
+        let [low, high, free] = colleagues(subject, "8", plans).await;
         let held = [low.grant(1).await, high.grant(1).await, free.grant(1).await];
         let [held_low, held_high, held_free] = held;
         for (payer, units, used, by) in [
@@ -68,24 +69,35 @@ pub async fn each_hold_is_refunded_by_its_own_cap<S: Subject<Books: Store>>(subj
 pub async fn what_has_no_cap_leaves_the_caps_of_others_alone<S: Subject<Books: Store>>(
     subject: &S,
 ) {
-    let shared = |limit: Limit| limit.named("shared").scope(Scope::Tenant);
-    let plans = [
-        ("capped", vec![shared(daily(2))]),
-        ("own", vec![shared(Limit::new(100, Window::Day)), daily(5)]),
-    ];
-    let [capped, own] = colleagues(subject, plans).await;
-    let held = own.grant(1).await;
-    capped.fail(1).await;
-    own.fail(3).await;
-    capped.fail(1).await;
-    assert_eq!(own.counts().await, [(0, 1); 2], "(used, held) of the shared count, of its own");
-    own.fail(3).await;
-    assert_eq!(own.counts().await, [(3, 1); 2], "(used, held) past its own cap");
-    capped.fail(1).await;
-    assert_eq!(capped.count().await, (4, 1), "(used, held) past the shared cap");
-    held.refund();
-    own.flush().await;
-    assert_eq!(own.counts().await, [(4, 0), (3, 0)], "(used, held) by its own cap, from before");
+    let of_tenant = |limit: Limit| limit.named("shared").scope(Scope::Tenant);
+    for scope in [Scope::Profile, Scope::Tenant] {
+        let other = daily(5).named("other").scope(scope);
+        let plans = [
+            ("capped", vec![of_tenant(daily(2))]),
+            ("mixed", vec![of_tenant(Limit::new(100, Window::Day)), other]),
+        ];
+        let [capped, mixed] = colleagues(subject, scope.as_str(), plans).await;
+        let held = mixed.grant(1).await;
+        capped.fail(1).await;
+        mixed.fail(3).await;
+        capped.fail(1).await;
+        assert_eq!(
+            mixed.counts().await,
+            [(0, 1); 2],
+            "(used, held) of the shared and the other count"
+        );
+        mixed.fail(3).await;
+        assert_eq!(mixed.counts().await, [(3, 1); 2], "(used, held) past the other cap");
+        capped.fail(1).await;
+        assert_eq!(capped.count().await, (4, 1), "(used, held) past the shared cap");
+        held.refund();
+        mixed.flush().await;
+        assert_eq!(
+            mixed.counts().await,
+            [(4, 0), (3, 0)],
+            "(used, held) by the other cap, from before"
+        );
+    }
 }
 
 /// A cap that is raised, lowered or lifted applies to what is reserved from then on, and what was
