@@ -173,12 +173,17 @@ impl Store for MapStore {
 
     fn read(
         &self,
-        counters: &[Counter<'_>],
+        charges: &[Charge<'_>],
+        units: u64,
         now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>> {
         let books = self.books();
-        let count = |counter| books.page(counter, now).count;
-        Answer::Ready(Ok(counters.iter().map(count).collect()))
+        let count = |charge: &Charge<'_>| {
+            let mut page = books.page(&charge.counter, now);
+            page.look_ahead(charge.missing(&page.count, units));
+            page.count
+        };
+        Answer::Ready(Ok(charges.iter().map(count).collect()))
     }
 
     fn change(

@@ -6,11 +6,11 @@ use smallvec::SmallVec;
 
 use crate::bounds::MAX_UNITS;
 use crate::clock::Timestamp;
-use crate::count::Counts;
+use crate::count::{Count, Counts};
 use crate::decision::{Check, Denial};
 use crate::engine::{Engine, Mode};
 use crate::error::{Error, StoreError};
-use crate::limits::{Allowance, Profile};
+use crate::limits::{Allowance, KeyedLimit, Profile};
 use crate::reservation::{Decision, Reservation};
 use crate::standing::{Standing, Usage};
 use crate::store::{Answer, Change, Charge, Counter, HoldId, Reserve, Verdict};
@@ -137,7 +137,7 @@ impl Quotas {
         }
         if units == 0 {
             return self
-                .stand(profile, allowance, now)
+                .stand(profile, allowance, 0, now)
                 .map(|standing| Ok(Decision::Granted(Reservation::new(None, 0, standing?))));
         }
         // What could never fit is counted as the most that can be.
@@ -145,13 +145,8 @@ impl Quotas {
         let units = if denies { units } else { units.min(MAX_UNITS) };
         let mut charges: SmallVec<[Charge<'_>; 4]> = SmallVec::new();
         for keyed in allowance.limits() {
-            let enforced = mode == Mode::Enforce && !keyed.limit.is_shadow();
-            let ceiling = enforced.then_some(keyed.limit.amount());
-            match Counter::at(profile, keyed, now) {
-                Ok(counter) => {
-                    let refunds = keyed.limit.refund_cap();
-                    charges.push(Charge { counter, ceiling, refunds });
-                }
+            match charge(profile, keyed, mode, units, now) {
+                Ok(charge) => charges.push(charge),
                 Err(error) => return Answer::Ready(Err(error)),
             }
         }
@@ -172,8 +167,8 @@ impl Quotas {
         answer.map(decide)
     }
 
-    /// Whether `units` of `feature` would be granted now. Nothing is written. Where a window rolls, its
-    /// denial tells when the first unit comes back, not when all of them fit.
+    /// Whether `units` of `feature` would be granted now. Nothing is written. If not, it says what a
+    /// denial of them would say.
     ///
     /// # Errors
     ///
@@ -193,7 +188,7 @@ impl Quotas {
         if mode == Mode::Unmetered || profile.is_unlimited() {
             return Answer::Ready(Ok(Check::Allowed(Standing::uncounted(allowance, now))));
         }
-        self.stand(profile, allowance, now).map(move |standing| {
+        self.stand(profile, allowance, units, now).map(move |standing| {
             let standing = standing?;
             let allowed = mode == Mode::Shadow || units == 0 || standing.admits(units);
             Ok(if allowed {
@@ -243,9 +238,9 @@ impl Quotas {
             Err(error) => return Answer::Ready(Err(error)),
         };
         allowances.retain(|allowance| profile.has_scopes(allowance));
-        let counters = allowances.iter().map(|allowance| Counter::all(profile, allowance, now));
-        let answer = match counters.collect::<Result<Vec<_>, _>>() {
-            Ok(counters) => self.0.store.read(&counters.concat(), now),
+        let limits = allowances.iter().flat_map(|allowance| allowance.limits());
+        let answer = match self.read(profile, limits, 0, now) {
+            Ok(answer) => answer,
             Err(error) => return Answer::Ready(Err(error)),
         };
         let unlimited = profile.is_unlimited();
@@ -273,16 +268,48 @@ impl Quotas {
         &self.0
     }
 
+    /// Where a profile stands when it asks for so many units.
     fn stand(
         &self,
         profile: &Profile,
         allowance: Arc<Allowance>,
+        units: u64,
         now: Timestamp,
     ) -> Answer<Result<Standing, Error>> {
-        let answer = match Counter::all(profile, &allowance, now) {
-            Ok(counters) => self.0.store.read(&counters, now),
+        let answer = match self.read(profile, allowance.limits(), units, now) {
+            Ok(answer) => answer,
             Err(error) => return Answer::Ready(Err(error)),
         };
         answer.map(move |counts| Ok(Standing::new(allowance, counts?.into(), now)))
     }
+
+    fn read<'a>(
+        &self,
+        profile: &Profile,
+        limits: impl IntoIterator<Item = &'a KeyedLimit>,
+        units: u64,
+        now: Timestamp,
+    ) -> Result<Answer<Result<Vec<Count>, StoreError>>, Error> {
+        let mode = self.0.mode();
+        let charges = limits.into_iter().map(|keyed| charge(profile, keyed, mode, units, now));
+        let charges = charges.collect::<Result<Vec<_>, _>>()?;
+        Ok(self.0.store.read(&charges, units, now))
+    }
+}
+
+/// What so many units are charged to. Whoever asks for none is denied nowhere.
+fn charge<'a>(
+    profile: &'a Profile,
+    keyed: &'a KeyedLimit,
+    mode: Mode,
+    units: u64,
+    now: Timestamp,
+) -> Result<Charge<'a>, Error> {
+    let KeyedLimit { limit, .. } = keyed;
+    let denies = mode == Mode::Enforce && units > 0 && !limit.is_shadow();
+    Ok(Charge {
+        counter: Counter::at(profile, keyed, now)?,
+        ceiling: denies.then_some(limit.amount()),
+        refunds: limit.refund_cap(),
+    })
 }

@@ -54,6 +54,7 @@ mod calendars;
 pub(crate) mod dice;
 mod edges;
 mod exact;
+mod forecast;
 mod ids;
 mod measures;
 mod never_forgotten;
@@ -72,6 +73,7 @@ pub use all_or_nothing::*;
 pub use calendars::*;
 pub use edges::*;
 pub use exact::*;
+pub use forecast::*;
 pub use ids::*;
 pub use measures::*;
 pub use never_forgotten::*;
@@ -151,6 +153,9 @@ macro_rules! contract {
             a_late_commit_counts_from_when_it_was_reserved
             a_clock_that_is_set_back_grants_nothing_twice
             changes_of_a_rolling_window_come_and_go
+            // forecast
+            a_check_says_what_a_denial_would_say
+            whoever_asks_for_nothing_hears_of_the_first_unit
             // calendars
             a_window_is_finished_whatever_the_calendar_becomes
             whoever_hops_between_calendars_gains_nothing

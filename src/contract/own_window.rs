@@ -6,17 +6,18 @@ use super::Subject;
 use super::payer::{FEATURE, Payer, shortly_before_the_end};
 use crate::clock::{Clock, Timestamp};
 use crate::limits::{Allowance, Limit, Window};
-use crate::store::{Counter, Store};
+use crate::store::{Charge, Counter, Store};
 
 /// What is used and held of a daily limit, on the day that holds `then`.
 async fn back_then(store: &impl Store, payer: &Payer, then: Timestamp) -> (u64, u64) {
     let limits = [Limit::new(1, Window::Day)];
     let allowance = Allowance::new(FEATURE, &limits).expect("the law's limit is bad");
-    let counters =
-        Counter::all(payer.profile(), &allowance, then).expect("it is the profile's own");
-    let counts = store.read(&counters, then).await;
+    let keyed = allowance.limits().first().expect("there is a limit");
+    let counter = Counter::at(payer.profile(), keyed, then).expect("it is the profile's own");
+    let charge = Charge { counter, ceiling: None, refunds: None };
+    let counts = store.read(&[charge], 0, then).await;
     let counts = counts.expect("the store failed to read a day that is just over");
-    let count = counts.first().expect("there is a limit");
+    let count = counts.first().expect("one counter was read");
     (count.used, count.held)
 }
 

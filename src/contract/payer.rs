@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Subject, earlier};
 use crate::clock::{Clock, ManualClock};
-use crate::decision::Denial;
+use crate::decision::{Check, Denial};
 use crate::limits::{Limit, Plan, Profile, Window};
 use crate::quotas::Quotas;
 use crate::reservation::{Decision, Reservation};
@@ -83,6 +83,11 @@ impl Payer {
 
     pub(super) async fn reserve(&self, units: u64) -> Decision {
         self.reserve_of(FEATURE, units).await
+    }
+
+    pub(super) async fn check(&self, units: u64) -> Check {
+        let answer = self.quotas.check(&self.profile, FEATURE, units).await;
+        answer.expect("the store failed to read")
     }
 
     /// Reserves what has to be granted.

@@ -50,8 +50,8 @@ async fn hold(store: &impl Store, id: HoldId, units: u64, now: Timestamp) -> Hol
     let limits = [Limit::new(5, Window::Day)];
     let allowance = Allowance::new(FEATURE, &limits).expect("the law's limit is bad");
     let payer = Profile::new("7", "free");
-    let counters = Counter::all(&payer, &allowance, now).expect("it is the profile's own");
-    let counter = *counters.first().expect("there is a limit");
+    let keyed = allowance.limits().first().expect("there is a limit");
+    let counter = Counter::at(&payer, keyed, now).expect("it is the profile's own");
     let charges = [Charge { counter, ceiling: Some(5), refunds: None }];
     let request = Reserve { id, charges: &charges, units, now };
     match store.reserve(request).await.expect("the store failed to reserve") {

@@ -194,7 +194,8 @@ impl<B: RemoteBooks> Clerk<B> {
 
     /// What is used and held of each counter.
     pub(super) async fn counts(&self, counters: &[RemoteCounter]) -> Vec<(u64, u64)> {
-        let counts = self.books.read(counters).await.expect("the books failed to read");
+        let counts =
+            self.books.read(&charges(counters, None), 0).await.expect("the books failed to read");
         let windows: Vec<Span> = counts.iter().map(|count| count.window).collect();
         let asked: Vec<Span> = counters.iter().map(|counter| counter.window).collect();
         assert_eq!(windows, asked, "the windows of the counters that were read");

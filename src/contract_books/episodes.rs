@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use super::cast::Cast;
-use super::clerk::{Clerk, Slip};
+use super::clerk::{Clerk, Slip, charges};
 use super::model::Model;
 use crate::contract::Subject;
 use crate::count::{Count, Counts};
@@ -73,6 +73,9 @@ impl<B: RemoteBooks> Episode<B> {
         ));
         let expected = self.model.reserve(&request, self.clerk.now());
         let verdict = self.clerk.books.reserve(&request).await;
+        if let Ok(verdict) = &verdict {
+            self.compare_told(&request, &verdict.held).await;
+        }
         let counters = request.charges.iter().map(|charge| &charge.counter);
         let held = verdict.map(|verdict| match verdict.held {
             Held::Granted(counts) => Held::Granted(plain(counts, counters)),
@@ -133,12 +136,26 @@ impl<B: RemoteBooks> Episode<B> {
         self.agree("whether a sweep kept to its bound", &within, &Ok(true));
     }
 
+    /// What a verdict tells is what is read, to the instant at which units come back.
+    async fn compare_told(&self, request: &RemoteReserve, held: &Held) {
+        let (told, charges) = match held {
+            Held::Granted(counts) => {
+                let counters = request.charges.iter().map(|charge| &charge.counter);
+                (counts, charges(counters, None))
+            }
+            Held::Denied(counts) => (counts, request.charges.clone()),
+            Held::Stale => return,
+        };
+        let read = self.clerk.books.read(&charges, request.units).await;
+        self.agree("what it tells", &read.map(Counts::from), &Ok(told.clone()));
+    }
+
     async fn compare_counts(&self) {
         let now = self.clerk.now();
         let open = self.cast.counters.iter().filter(|counter| !self.model.is_over(counter, now));
         let open: Vec<RemoteCounter> = open.cloned().collect();
         let counts = open.iter().map(|counter| self.model.count(counter, now));
-        let read = self.clerk.books.read(&open).await;
+        let read = self.clerk.books.read(&charges(&open, None), 0).await;
         let read = read.map(|counts| plain(counts.into(), open.iter()));
         self.agree("the counts", &read, &Ok(counts.collect()));
     }

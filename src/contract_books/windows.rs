@@ -46,7 +46,7 @@ pub async fn a_forgotten_window_is_a_clock_skew<S: Subject<Books: RemoteBooks>>(
             change: Change::Debit(1),
         };
         is_skew("change", clerk.books.change(&change).await, end);
-        let read = clerk.books.read(&[open.clone(), over.clone()]).await;
+        let read = clerk.books.read(&charges([&open, &over], None), 0).await;
         is_skew("read", read.map(drop), end);
         // A second time, when they may have forgotten it indeed.
         clerk.sweep(1_000).await;

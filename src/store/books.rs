@@ -48,7 +48,8 @@ use crate::limits::Span;
 ///   forgotten when it need not be [known](RemoteCounter::known_until) any more. It is not a count, and
 ///   says nothing about what is counted.
 /// - What is used stops at [`MAX_COUNT`], and no more than that is held.
-/// - Counts that are read, also with a verdict, do not include what has lapsed and come back.
+/// - Counts that are read, also with a verdict, do not include what has lapsed and come back. Where a
+///   window rolls, it is told as a [`Store`](super::Store) tells it.
 /// - Every error says which operation failed and whether trying again may help, and never shows
 ///   credentials.
 pub trait RemoteBooks: fmt::Debug + Send + Sync + 'static {
@@ -71,10 +72,12 @@ pub trait RemoteBooks: fmt::Debug + Send + Sync + 'static {
     /// Gives holds a new lease.
     fn renew(&self, batch: &[Renewal]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Reads counts, in the order of the counters. Nothing is written.
+    /// Reads counts, in the order of the charges, as they are told to whoever is denied `units` of
+    /// them. Nothing is written.
     fn read(
         &self,
-        counters: &[RemoteCounter],
+        charges: &[RemoteCharge],
+        units: u64,
     ) -> impl Future<Output = Result<Vec<Count>, StoreError>> + Send;
 
     /// Changes what is used.

@@ -9,7 +9,7 @@ use moka::sync::Cache;
 
 use super::Store;
 use super::answer::Answer;
-use super::request::{Change, Counter, Reserve, Verdict};
+use super::request::{Change, Charge, Counter, Reserve, Verdict};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts};
 use crate::error::StoreError;
@@ -182,10 +182,11 @@ impl<S: Store> Store for ExhaustedCache<S> {
 
     fn read(
         &self,
-        counters: &[Counter<'_>],
+        charges: &[Charge<'_>],
+        units: u64,
         now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>> {
-        self.inner.read(counters, now)
+        self.inner.read(charges, units, now)
     }
 
     fn change(

@@ -82,7 +82,7 @@ impl Ledger {
         Ok((place, self.counters.count(place, counter, now)?))
     }
 
-    /// Tells whoever is denied when the units come back, where a window rolls.
+    /// Tells whoever is denied, or would be, when the units fit, where a window rolls.
     pub(super) fn look_ahead(
         &self,
         charge: &Charge<'_>,

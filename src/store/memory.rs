@@ -8,7 +8,7 @@ use super::Store;
 use super::answer::Answer;
 use super::hold::{Hold, Settle};
 use super::ledger::Ledger;
-use super::request::{Change, Counter, Reserve, Verdict};
+use super::request::{Change, Charge, Counter, Reserve, Verdict};
 use super::stripes::Stripes;
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts};
@@ -81,12 +81,12 @@ impl Store for MemoryStore {
 
     fn read(
         &self,
-        counters: &[Counter<'_>],
+        charges: &[Charge<'_>],
+        units: u64,
         now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>> {
-        let mut locked = self.0.lock(counters.iter().map(|counter| counter.scope));
-        let found = locked.find(counters, now);
-        Answer::Ready(found.map(|found| found.iter().map(|(_, count)| *count).collect()))
+        let mut locked = self.0.lock(charges.iter().map(|charge| charge.counter.scope));
+        Answer::Ready(locked.read(charges, units, now))
     }
 
     fn change(

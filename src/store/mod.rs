@@ -98,8 +98,9 @@ use crate::limits::LimitKey;
 ///   [`Hold`] before it waits gets this for nothing.
 /// - What was reserved in a window that [rolls](LimitKey::rolling) counts until a whole window
 ///   after that, by [`Buckets`](crate::Buckets), and its commit goes to where it was reserved. The
-///   window that is told of it ends when the units asked for fit, or else when the first unit comes
-///   back.
+///   window that is told of it, with a denial or by `read`, ends when the units asked for fit: when as
+///   many as are [missing](Charge::missing) have come back. Where none is, and with a grant, it ends
+///   when the first unit comes back.
 /// - Where windows [follow the profile's calendar](LimitKey::longest_window), the one that counts is
 ///   that of [`Counter::window_after`], and the counts tell which. What is read makes none the last.
 /// - A counter is never below 0 and never forgotten while its window is open. A window that has
@@ -114,7 +115,7 @@ use crate::limits::LimitKey;
 /// use std::collections::HashMap;
 /// use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// use tower_quota::store::{
-///     Answer, Change, Counter, Hold, HoldId, Reserve, Settle, Store, Verdict,
+///     Answer, Change, Charge, Counter, Hold, HoldId, Reserve, Settle, Store, Verdict,
 /// };
 /// use tower_quota::{
 ///     Count, Counts, Limit, Measure, Plan, ProfileId, Quotas, Spent, StoreError, Timestamp, Window,
@@ -177,11 +178,12 @@ use crate::limits::LimitKey;
 ///
 ///     fn read(
 ///         &self,
-///         counters: &[Counter<'_>],
+///         charges: &[Charge<'_>],
+///         _units: u64,
 ///         _now: Timestamp,
 ///     ) -> Answer<Result<Vec<Count>, StoreError>> {
 ///         let books = self.0.books();
-///         Answer::Ready(Ok(counters.iter().map(|counter| books.count(counter)).collect()))
+///         Answer::Ready(Ok(charges.iter().map(|charge| books.count(&charge.counter)).collect()))
 ///     }
 ///
 ///     fn change(
@@ -230,10 +232,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Holds units of all counters, or of none.
     fn reserve(&self, request: Reserve<'_>) -> Answer<Result<Verdict, StoreError>>;
 
-    /// Reads counts at `now`, in the order of the counters.
+    /// Reads counts at `now`, in the order of the charges, as they are told to whoever is denied
+    /// `units` of them. Nothing is written.
     fn read(
         &self,
-        counters: &[Counter<'_>],
+        charges: &[Charge<'_>],
+        units: u64,
         now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>>;
 
@@ -264,10 +268,11 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn read(
         &self,
-        counters: &[Counter<'_>],
+        charges: &[Charge<'_>],
+        units: u64,
         now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>> {
-        (**self).read(counters, now)
+        (**self).read(charges, units, now)
     }
 
     fn change(

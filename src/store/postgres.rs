@@ -20,7 +20,7 @@ use sqlx::{AssertSqlSafe, Executor, SqlSafeStr, query, query_scalar};
 use tokio::time::timeout;
 
 use super::books::{
-    Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening, RemoteReserve,
+    Lease, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter, RemoteOpening, RemoteReserve,
     RemoteSettlement, RemoteVerdict, Renewal,
 };
 use super::hold::HoldId;
@@ -181,8 +181,8 @@ impl PostgresBooks {
         answered::<RemoteReserve>(answer).await
     }
 
-    async fn find(&self, counters: &[RemoteCounter]) -> sqlx::Result<Found> {
-        let keys: Vec<_> = counters.iter().map(RemoteCounter::key).collect();
+    async fn find(&self, charges: &[RemoteCharge]) -> sqlx::Result<Found> {
+        let keys: Vec<_> = charges.iter().map(|charge| charge.counter.key()).collect();
         let now = self.session.clock.as_ref().map(|clock| clock.now().as_millis());
         let select = query(self.session.statements.read.clone()).bind(now).bind(keys);
         let rows = self.session.in_time(async {
@@ -235,9 +235,9 @@ impl RemoteBooks for PostgresBooks {
         self.execute(batch.to_vec()).await
     }
 
-    async fn read(&self, counters: &[RemoteCounter]) -> Result<Vec<Count>, StoreError> {
-        let found = self.find(counters).await.map_err(|error| failure(error).of("count"))?;
-        found.counts(counters, self.session.lease)
+    async fn read(&self, charges: &[RemoteCharge], units: u64) -> Result<Vec<Count>, StoreError> {
+        let found = self.find(charges).await.map_err(|error| failure(error).of("count"))?;
+        found.counts(charges, units, self.session.lease)
     }
 
     async fn change(&self, change: &RemoteChange) -> Result<(), StoreError> {

@@ -26,7 +26,7 @@ use self::line::Line;
 use self::place::Place;
 use self::session::Session;
 use super::books::{
-    Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening, RemoteReserve,
+    Lease, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter, RemoteOpening, RemoteReserve,
     RemoteSettlement, RemoteVerdict, Renewal,
 };
 use super::hold::HoldId;
@@ -172,8 +172,8 @@ impl RemoteBooks for RedisBooks {
         self.session.renew_all(batch).await
     }
 
-    async fn read(&self, counters: &[RemoteCounter]) -> Result<Vec<Count>, StoreError> {
-        self.session.read_all(counters).await
+    async fn read(&self, charges: &[RemoteCharge], units: u64) -> Result<Vec<Count>, StoreError> {
+        self.session.read_all(charges, units).await
     }
 
     async fn change(&self, change: &RemoteChange) -> Result<(), StoreError> {

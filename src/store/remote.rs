@@ -42,7 +42,7 @@ use self::worker::{Ending, Worker};
 use super::Store;
 use super::answer::Answer;
 use super::books::{RemoteBooks, RemoteCharge, RemoteCounter, RemoteReserve};
-use super::request::{Change, Counter, Reserve, Verdict};
+use super::request::{Change, Charge, Counter, Reserve, Verdict};
 use crate::bounds::MAX_UNITS;
 use crate::clock::Timestamp;
 use crate::count::Count;
@@ -178,6 +178,21 @@ impl<B: RemoteBooks> Remote<B> {
         (counters.iter().enumerate().map(place).collect(), unknown)
     }
 
+    /// Charges to them.
+    fn placed_charges<C: FromIterator<RemoteCharge>>(
+        &self,
+        charges: &[Charge<'_>],
+        now: Timestamp,
+    ) -> (C, Vec<Unknown>) {
+        let mut unknown = Vec::new();
+        let place = |(index, charge): (usize, &Charge<'_>)| RemoteCharge {
+            counter: self.0.windows.place((index, &charge.counter), now, &mut unknown),
+            ceiling: charge.ceiling,
+            refunds: charge.refunds,
+        };
+        (charges.iter().enumerate().map(place).collect(), unknown)
+    }
+
     /// Deletes what nobody will miss, at most so many records, and says how many it deleted. To be
     /// called now and then where [`sweep_every`](RemoteOptions::sweep_every) is not set.
     ///
@@ -209,23 +224,18 @@ impl<B: RemoteBooks> Store for Remote<B> {
         if self.0.desk.backlog.has_ended() {
             return Answer::Ready(Err(StoreError::permanent("reserve", ShutDown)));
         }
-        let (inner, now) = (self.0.clone(), request.now);
-        let mut unknown = Vec::new();
-        let charges = request.charges.iter().enumerate().map(|(index, charge)| RemoteCharge {
-            counter: inner.windows.place((index, &charge.counter), now, &mut unknown),
-            ceiling: charge.ceiling,
-            refunds: charge.refunds,
-        });
-        let charges: Arc<[RemoteCharge]> = charges.collect();
-        if request.units > MAX_UNITS {
+        let (inner, now, units) = (self.0.clone(), request.now, request.units);
+        if units > MAX_UNITS {
+            let (charges, unknown): (Vec<_>, _) = self.placed_charges(request.charges, now);
             return Answer::Pending(
-                async move { inner.deny(&charges, &unknown, now).await }.boxed(),
+                async move { inner.deny(charges, units, &unknown, now).await }.boxed(),
             );
         }
+        let (charges, unknown) = self.placed_charges(request.charges, now);
         let request = RemoteReserve {
             id: request.id,
             charges,
-            units: request.units,
+            units,
             lapse: inner.options.lapse,
             not_after: inner.offset.estimate(now).saturating_add(inner.link.timeout),
             // As far as the estimate may be wrong: by the time that an answer took, where a window had
@@ -240,12 +250,13 @@ impl<B: RemoteBooks> Store for Remote<B> {
 
     fn read(
         &self,
-        counters: &[Counter<'_>],
+        charges: &[Charge<'_>],
+        units: u64,
         now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>> {
-        let (counters, unknown) = self.placed(counters, now);
+        let (charges, unknown): (Vec<_>, _) = self.placed_charges(charges, now);
         let inner = self.0.clone();
-        Answer::Pending(async move { inner.read(counters, &unknown, now).await }.boxed())
+        Answer::Pending(async move { inner.read(charges, units, &unknown, now).await }.boxed())
     }
 
     fn change(

@@ -6,9 +6,7 @@ use super::hold::{Hold, HoldId};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts};
 use crate::error::Error;
-use crate::limits::{
-    Allowance, KeyedLimit, LimitKey, Measure, Placed, Profile, ProfileId, Scope, Span,
-};
+use crate::limits::{KeyedLimit, LimitKey, Measure, Placed, Profile, ProfileId, Scope, Span};
 
 /// One count: whose it is, of which limit, in which window.
 #[derive(Clone, Copy, Debug)]
@@ -41,14 +39,6 @@ impl<'a> Counter<'a> {
         let tenant = profile.tenant_id().filter(|_| keyed.limit.scoped() == Scope::Profile);
         let Placed { window, next_end } = profile.window(keyed, now);
         Ok(Self { scope, tenant, limit: &keyed.key, window, next_end })
-    }
-
-    pub(crate) fn all(
-        profile: &'a Profile,
-        allowance: &'a Allowance,
-        now: Timestamp,
-    ) -> Result<Vec<Self>, Error> {
-        allowance.limits().iter().map(|keyed| Self::at(profile, keyed, now)).collect()
     }
 
     /// The window that counts at `now`, where the limit [follows the profile's

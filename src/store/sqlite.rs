@@ -8,13 +8,14 @@ mod writer;
 
 use std::fmt;
 use std::path::Path;
+use std::slice;
 use std::sync::Arc;
 
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Executor, SqlStr, query};
 
 use super::books::{
-    Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening, RemoteReserve,
+    Lease, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter, RemoteOpening, RemoteReserve,
     RemoteSettlement, RemoteVerdict, Renewal,
 };
 use super::hold::HoldId;
@@ -97,7 +98,7 @@ impl SqliteBooks {
         let select =
             query(self.writer.statements.read.clone()).bind(now.as_millis()).bind(counter.key());
         let row = select.fetch_one(&self.readers).await?;
-        Found::new(std::slice::from_ref(&row))
+        Found::new(slice::from_ref(&row))
     }
 
     async fn find_last(&self, counter: &RemoteCounter) -> sqlx::Result<Option<Span>> {
@@ -131,13 +132,13 @@ impl RemoteBooks for SqliteBooks {
         self.ask(batch.to_vec()).await
     }
 
-    async fn read(&self, counters: &[RemoteCounter]) -> Result<Vec<Count>, StoreError> {
+    async fn read(&self, charges: &[RemoteCharge], units: u64) -> Result<Vec<Count>, StoreError> {
         let now = self.writer.clock.now();
         let mut counts = Vec::new();
-        for counter in counters {
-            let found =
-                self.find(counter, now).await.map_err(|error| failure(error).of("count"))?;
-            counts.extend(found.counts(std::slice::from_ref(counter), self.writer.lease)?);
+        for charge in charges {
+            let found = self.find(&charge.counter, now).await;
+            let found = found.map_err(|error| failure(error).of("count"))?;
+            counts.extend(found.counts(slice::from_ref(charge), units, self.writer.lease)?);
         }
         Ok(counts)
     }

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use super::counters::Place;
 use super::hold::{HoldId, Settle};
 use super::ledger::{Ledger, Taken};
-use super::request::{Change, Counter, Reserve};
+use super::request::{Change, Charge, Counter, Reserve};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
 use crate::error::StoreError;
@@ -158,18 +158,20 @@ impl<'a> Locked<'a> {
         parts.iter_mut().find(|part| part.index == seat.stripe)
     }
 
-    pub(super) fn find(
+    pub(super) fn read(
         &mut self,
-        counters: &[Counter<'_>],
+        charges: &[Charge<'_>],
+        units: u64,
         now: Timestamp,
-    ) -> Result<SmallVec<[(Place, Count); 4]>, StoreError> {
-        let mut found = SmallVec::new();
-        for (seat, counter) in self.seats.iter().zip(counters) {
-            if let Some(part) = Self::part(&mut self.parts, *seat) {
-                found.push(part.ledger.find(seat.hash, counter, now)?);
-            }
+    ) -> Result<Vec<Count>, StoreError> {
+        let mut counts = Vec::with_capacity(charges.len());
+        for (seat, charge) in self.seats.iter().zip(charges) {
+            let Some(part) = Self::part(&mut self.parts, *seat) else { continue };
+            let (place, mut count) = part.ledger.find(seat.hash, &charge.counter, now)?;
+            part.ledger.look_ahead(charge, place, &mut count, units);
+            counts.push(count);
         }
-        Ok(found)
+        Ok(counts)
     }
 
     /// Whether the units are held. The counts are pushed to `counts`.
@@ -213,7 +215,12 @@ impl<'a> Locked<'a> {
         change: Change,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let found = self.find(counters, now)?;
+        let mut found: SmallVec<[(Place, Count); 4]> = SmallVec::new();
+        for (seat, counter) in self.seats.iter().zip(counters) {
+            if let Some(part) = Self::part(&mut self.parts, *seat) {
+                found.push(part.ledger.find(seat.hash, counter, now)?);
+            }
+        }
         for ((seat, counter), found) in self.seats.iter().zip(counters).zip(&found) {
             if let Some(part) = Self::part(&mut self.parts, *seat) {
                 part.ledger.change(counter, *found, change, now);

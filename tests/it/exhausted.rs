@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures::future::FutureExt;
 use tokio::sync::watch;
-use tower_quota::store::{Answer, Change, Counter, ExhaustedCache, Reserve, Store, Verdict};
+use tower_quota::store::{
+    Answer, Change, Charge, Counter, ExhaustedCache, Reserve, Store, Verdict,
+};
 use tower_quota::{Count, Limit, ManualClock, Mode, Plan, Quotas, StoreError, Timestamp, Window};
 
 use crate::support::{
@@ -208,10 +210,11 @@ impl Store for LateChange {
 
     fn read(
         &self,
-        counters: &[Counter<'_>],
+        charges: &[Charge<'_>],
+        units: u64,
         now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>> {
-        self.books.read(counters, now)
+        self.books.read(charges, units, now)
     }
 
     fn change(

@@ -27,6 +27,7 @@ use tower_quota::store::{
 };
 use tower_quota::{Clock, ManualClock, Spent, Timestamp};
 
+use crate::support::counters::Counted;
 use crate::support::counters::counter;
 use crate::support::noon;
 use crate::support::servers::Redis;
@@ -86,7 +87,7 @@ fn settlement(sequence: u64, counters: &[RemoteCounter]) -> RemoteSettlement {
 
 /// What is used and held of a counter.
 async fn read(books: &RedisBooks, counter: &RemoteCounter) -> (u64, u64) {
-    let counts = books.read(std::slice::from_ref(counter)).await.unwrap();
+    let counts = books.counted(std::slice::from_ref(counter)).await.unwrap();
     (counts[0].used, counts[0].held)
 }
 

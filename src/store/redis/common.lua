@@ -103,6 +103,12 @@ local function come_back_at(counter, units)
   return 0
 end
 
+-- How many units have to come back before what is asked fits.
+local function missing(counter)
+  local total = counter.used + counter.held + counter.asked
+  return math.max(1, counter.ceiling and total - counter.ceiling or 0)
+end
+
 -- The counter at the pair `index`. Its own time never runs back behind what was purged. Its table has
 -- room for 16 fields: with more it would be made twice.
 local function open(index, now)

@@ -7,17 +7,20 @@ use super::reply::Reply;
 use super::session::Session;
 use crate::count::Count;
 use crate::error::StoreError;
-use crate::store::books::{RemoteChange, RemoteCounter};
+use crate::store::books::{RemoteChange, RemoteCharge, RemoteCounter};
 use crate::store::request::Change;
 
 impl Session {
     pub(super) async fn read_all(
         &self,
-        counters: &[RemoteCounter],
+        charges: &[RemoteCharge],
+        units: u64,
     ) -> Result<Vec<Count>, StoreError> {
-        let parts = self.reach().split(counters.iter());
-        let answers = try_join_all(parts.iter().map(|part| self.read_part(counters, part))).await?;
-        let mut counts: Vec<_> = counters.iter().map(|of| Count::unused(of.window)).collect();
+        let counters = charges.iter().map(|charge| &charge.counter);
+        let parts = self.reach().split(counters.clone());
+        let answers = parts.iter().map(|part| self.read_part(charges, units, part));
+        let answers = try_join_all(answers).await?;
+        let mut counts: Vec<_> = counters.map(|of| Count::unused(of.window)).collect();
         for (part, answer) in parts.iter().zip(answers) {
             for (index, counted) in part.iter().zip(answer.counts) {
                 if let Some(count) = counts.get_mut(*index) {
@@ -30,14 +33,16 @@ impl Session {
 
     async fn read_part(
         &self,
-        counters: &[RemoteCounter],
+        charges: &[RemoteCharge],
+        units: u64,
         part: &[usize],
     ) -> Result<Reply, StoreError> {
-        let counters: Vec<_> = part.iter().filter_map(|index| counters.get(*index)).collect();
+        let charges: Vec<_> = part.iter().filter_map(|index| charges.get(*index)).collect();
+        let counters: Vec<_> = charges.iter().map(|charge| &charge.counter).collect();
         let mut call = self.call(&self.scripts.read, counters.iter().copied());
         call.length(self.lease.keep);
-        for counter in &counters {
-            call.end(counter);
+        for charge in charges {
+            call.end(&charge.counter).arg(charge.units(units)).optional(charge.ceiling);
         }
         let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("count"))?;
         Reply::new("count", &answer, &counters)
@@ -49,7 +54,8 @@ impl Session {
     pub(super) async fn change_all(&self, change: &RemoteChange) -> Result<(), StoreError> {
         let parts = self.reach().split(change.counters.iter());
         if parts.len() > 1 {
-            self.read_all(&change.counters).await?;
+            let charges: Vec<_> = change.counters.iter().map(uncapped).collect();
+            self.read_all(&charges, 0).await?;
         }
         for part in &parts {
             self.change_part(change, part).await?;
@@ -78,4 +84,8 @@ impl Session {
         let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("change"))?;
         Reply::new("change", &answer, &counters).map(drop)
     }
+}
+
+fn uncapped(counter: &RemoteCounter) -> RemoteCharge {
+    RemoteCharge { counter: counter.clone(), ceiling: None, refunds: None }
 }

@@ -39,12 +39,6 @@ local function is_known(counter, id)
   return call('HGET', counter.key, id) ~= false
 end
 
--- How many units have to come back before what is asked fits.
-local function missing(counter)
-  local total = counter.used + counter.held + counter.asked
-  return math.max(1, counter.ceiling and total - counter.ceiling or 0)
-end
-
 -- Holds what is asked of a counter: at hand if it can be, else on file.
 local function hold(counter, id)
   local deadline, ends, steps = counter.now + lease, counter.ends, counter.steps

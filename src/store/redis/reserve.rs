@@ -49,7 +49,7 @@ impl Session {
             if answer.code != Code::Granted {
                 let elsewhere = part.len() < request.charges.len();
                 return if elsewhere {
-                    self.refuse_all(request, taken, answer.code, counts, now).await
+                    self.refuse_all(request, taken, answer.code, now).await
                 } else {
                     Ok(RemoteVerdict { held: refused(answer.code, counts), now })
                 };
@@ -65,19 +65,11 @@ impl Session {
         request: &RemoteReserve,
         taken: Vec<RemoteCharge>,
         code: Code,
-        told: Counts,
         now: Timestamp,
     ) -> Result<RemoteVerdict, StoreError> {
         self.give_back(request, taken).await?;
-        let counters: Vec<_> = request.charges.iter().map(|of| of.counter.clone()).collect();
-        let mut counts: Counts = self.read_all(&counters).await?.into();
-        for ((count, told), charge) in counts.iter_mut().zip(told).zip(&*request.charges) {
-            // When these units fit is told with the refusal alone.
-            if !charge.admits(count, request.units) {
-                count.window = told.window;
-            }
-        }
-        Ok(RemoteVerdict { held: refused(code, counts), now })
+        let counts = self.read_all(&request.charges, request.units).await?;
+        Ok(RemoteVerdict { held: refused(code, counts.into()), now })
     }
 
     async fn give_back(

@@ -40,7 +40,7 @@ impl<B: RemoteBooks> Inner<B> {
             if !unknown.is_empty() {
                 if !request.charges.iter().all(|charge| charge.could_hold(request.units)) {
                     // No window begins with what can never be granted.
-                    return self.deny(&request.charges, &unknown, now).await;
+                    return self.deny(request.charges.to_vec(), request.units, &unknown, now).await;
                 }
                 let windows = self.windows.open(link, &unknown, now).await?;
                 let mut charges = request.charges.to_vec();
@@ -60,13 +60,14 @@ impl<B: RemoteBooks> Inner<B> {
 
     pub(super) async fn read(
         &self,
-        mut counters: Vec<RemoteCounter>,
+        mut charges: Vec<RemoteCharge>,
+        units: u64,
         unknown: &[Unknown],
         now: Timestamp,
     ) -> Result<Vec<Count>, StoreError> {
         let windows = self.windows.read(&self.link, unknown, now).await?;
-        put(counters.iter_mut(), unknown, windows);
-        self.link.read(&counters).await
+        put(charges.iter_mut().map(|charge| &mut charge.counter), unknown, windows);
+        self.link.read(&charges, units).await
     }
 
     pub(super) async fn change(
@@ -96,12 +97,12 @@ impl<B: RemoteBooks> Inner<B> {
     /// The verdict on a request for more than can be held.
     pub(super) async fn deny(
         &self,
-        charges: &[RemoteCharge],
+        charges: Vec<RemoteCharge>,
+        units: u64,
         unknown: &[Unknown],
         now: Timestamp,
     ) -> Result<Verdict, StoreError> {
-        let counters = charges.iter().map(|charge| charge.counter.clone()).collect();
-        Ok(Verdict::Denied(self.read(counters, unknown, now).await?.into()))
+        Ok(Verdict::Denied(self.read(charges, units, unknown, now).await?.into()))
     }
 
     pub(super) async fn shut_down(&self, mark: Mark) -> Result<(), StoreError> {

@@ -15,8 +15,8 @@ use crate::count::Count;
 use crate::error::StoreError;
 use crate::limits::Span;
 use crate::store::books::{
-    RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening, RemoteReserve, RemoteSettlement,
-    RemoteVerdict, Renewal,
+    RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter, RemoteOpening, RemoteReserve,
+    RemoteSettlement, RemoteVerdict, Renewal,
 };
 use crate::store::hold::HoldId;
 
@@ -59,8 +59,12 @@ impl<B: RemoteBooks> Link<B> {
         self.work("renew", self.books.renew(batch)).await
     }
 
-    pub(super) async fn read(&self, counters: &[RemoteCounter]) -> Result<Vec<Count>, StoreError> {
-        self.call("read", self.books.read(counters)).await
+    pub(super) async fn read(
+        &self,
+        charges: &[RemoteCharge],
+        units: u64,
+    ) -> Result<Vec<Count>, StoreError> {
+        self.call("read", self.books.read(charges, units)).await
     }
 
     pub(super) async fn change(&self, change: &RemoteChange) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ use super::verbs::check_open;
 use crate::clock::Timestamp;
 use crate::count::Count;
 use crate::error::StoreError;
-use crate::store::books::{Lease, RemoteCounter};
+use crate::store::books::{Lease, RemoteCharge};
 
 /// Counters that were read, those of them that are there.
 #[derive(Debug)]
@@ -41,18 +41,19 @@ impl Found {
         Ok(Self { now, rows })
     }
 
-    /// The counts of counters, in their order.
+    /// The counts of charges, in their order, for whoever asks for so many units.
     pub(crate) fn counts(
         &self,
-        counters: &[RemoteCounter],
+        charges: &[RemoteCharge],
+        units: u64,
         lease: Lease,
     ) -> Result<Vec<Count>, StoreError> {
-        let count = |counter: &RemoteCounter| {
-            check_open(counter, lease, self.now)?;
-            let row = self.rows.get(&counter.key());
-            let unused = Count::unused(counter.window);
-            Ok(row.map_or(unused, |row| row.count(counter.window)))
+        let count = |charge: &RemoteCharge| {
+            check_open(&charge.counter, lease, self.now)?;
+            let row = self.rows.get(&charge.counter.key());
+            let unused = Count::unused(charge.counter.window);
+            Ok(row.map_or(unused, |row| row.count_for(charge, units)))
         };
-        counters.iter().map(count).collect()
+        charges.iter().map(count).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Holding units of counters.
 
 use super::draft::{Draft, HoldPage, Key, Wanted};
-use super::rows::{HoldRow, to_count};
+use super::rows::{CounterRow, HoldRow, to_count};
 use super::verbs::{Verb, check_open};
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts};
@@ -38,8 +38,11 @@ impl Verb for RemoteReserve {
         if admitted && !repeated {
             hold(draft, self);
         }
-        let counts = counts(draft, self);
-        let held = if admitted || repeated { Held::Granted(counts) } else { Held::Denied(counts) };
+        let held = if admitted || repeated {
+            Held::Granted(counts(draft, self, |row, charge| row.count(charge.counter.window)))
+        } else {
+            Held::Denied(counts(draft, self, |row, charge| row.count_for(charge, self.units)))
+        };
         Ok(RemoteVerdict { held, now })
     }
 }
@@ -68,15 +71,14 @@ fn hold(draft: &mut Draft, request: &RemoteReserve) {
     }
 }
 
-fn counts(draft: &Draft, request: &RemoteReserve) -> Counts {
+fn counts(
+    draft: &Draft,
+    request: &RemoteReserve,
+    told: impl Fn(&CounterRow, &RemoteCharge) -> Count,
+) -> Counts {
     let told = |charge: &RemoteCharge| {
-        let key = Key::from(charge.counter.key());
-        let mut count = count(draft, &key, &charge.counter);
-        if let Some(page) = draft.counters.get(&key) {
-            let missing = charge.missing(&count, request.units);
-            page.row.look_ahead(&mut count, missing);
-        }
-        count
+        let page = draft.counters.get(charge.counter.key().as_slice());
+        page.map_or(Count::unused(charge.counter.window), |page| told(&page.row, charge))
     };
     request.charges.iter().map(told).collect()
 }

@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::count::{Count, Spent};
 use crate::limits::{Buckets, Rolling, Span};
-use crate::store::books::{Lapse, MAX_COUNT};
+use crate::store::books::{Lapse, MAX_COUNT, RemoteCharge};
 use crate::store::request::Change;
 
 const MAX: i64 = i64::from_ne_bytes(MAX_COUNT.to_ne_bytes());
@@ -69,8 +69,16 @@ impl CounterRow {
         count
     }
 
+    /// The count as it is told to whoever is denied so many units.
+    pub(crate) fn count_for(&self, charge: &RemoteCharge, units: u64) -> Count {
+        let mut count = self.count(charge.counter.window);
+        let missing = charge.missing(&count, units);
+        self.look_ahead(&mut count, missing);
+        count
+    }
+
     /// Tells when so many units come back, where the window rolls.
-    pub(crate) fn look_ahead(&self, count: &mut Count, units: u64) {
+    fn look_ahead(&self, count: &mut Count, units: u64) {
         if let Some(buckets) = &self.buckets {
             let open = count.held.saturating_add(self.due.charged.unsigned_abs());
             count.window.end = buckets.come_back_at(units.max(1), open);

@@ -14,7 +14,7 @@ use tower_quota::store::{Held, PostgresBooks, RemoteBooks, RemoteCounter};
 use tower_quota::{Clock, SystemClock, Timestamp, Window};
 
 use super::Fixture;
-use crate::support::counters::{ask, counter};
+use crate::support::counters::{Counted, ask, counter};
 use crate::support::engine::{Engine, reason};
 use crate::support::servers::Postgres;
 
@@ -62,7 +62,7 @@ async fn is_stale_when_executed_late(counters: impl Fn(Timestamp) -> Vec<RemoteC
     };
     let (verdict, ()) = tokio::join!(books.reserve(&request), holding);
     assert_eq!(verdict.unwrap().held, Held::Stale);
-    for count in books.read(&counters(now)).await.unwrap() {
+    for count in books.counted(&counters(now)).await.unwrap() {
         assert_eq!(count.held, 1);
     }
 }
@@ -95,7 +95,7 @@ async fn the_server_gives_up_waiting_for_a_lock() {
     assert!(error.is_transient(), "{error:?}");
     assert!(reason(&error).contains("timeout"), "{error:?}");
     // Readers do not wait.
-    assert_eq!(fixture.books.read(&remix).await.unwrap()[0].held, 1);
+    assert_eq!(fixture.books.counted(&remix).await.unwrap()[0].held, 1);
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_lost_connection_is_a_failure_that_passes() {
     assert!(error.is_transient(), "{error:?}");
     let again = books.reserve(&request(2)).await.unwrap();
     assert!(matches!(again.held, Held::Granted(_)));
-    assert_eq!(books.read(&remix).await.unwrap()[0].held, 2);
+    assert_eq!(books.counted(&remix).await.unwrap()[0].held, 2);
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn a_database_that_may_only_be_read_is_a_failure_that_lasts() {
         assert!(!error.is_transient());
         assert!(reason(&error).contains("read-only"), "{error:?}");
     }
-    assert_eq!(books.read(&one).await.unwrap()[0].held, 0);
+    assert_eq!(books.counted(&one).await.unwrap()[0].held, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use tower_quota::Window;
 use tower_quota::store::{Change, Held, PostgresBooks, RemoteBooks, RemoteChange};
 
 use super::network::Network;
-use crate::support::counters::{ask, counter};
+use crate::support::counters::{Counted, ask, counter};
 use crate::support::proxy::Fault;
 use crate::support::servers::Postgres;
 
@@ -30,7 +30,7 @@ async fn a_caller_that_gives_up_takes_no_grants_of_others_along() {
     let request = ask(2, &remix, Some(100), 1, network.now().await);
     let verdict = network.books.reserve(&request).await.unwrap();
     assert!(matches!(verdict.held, Held::Granted(_)));
-    assert_eq!(network.direct.read(&remix).await.unwrap()[0].held, 2);
+    assert_eq!(network.direct.counted(&remix).await.unwrap()[0].held, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +72,7 @@ async fn every_verb_gives_up_in_time_on_connections_without_timeouts_of_their_ow
     let mut other = PgConnection::connect(&server.url()).await.unwrap();
     other.execute("BEGIN; LOCK TABLE quota_counter IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let held = books.reserve(&ask(2, &remix, None, 1, now)).await.unwrap_err();
-    let read = books.read(&remix).await.unwrap_err();
+    let read = books.counted(&remix).await.unwrap_err();
     server.pause();
     let time = books.time().await.unwrap_err();
     server.resume();

@@ -6,7 +6,7 @@ use tower_quota::store::{Held, PostgresBooks, RemoteBooks, RemoteReserve, Remote
 use tower_quota::{Clock, Spent, Timestamp, Window};
 
 use super::network::{Network, url_through};
-use crate::support::counters::{SECOND, ask, counter};
+use crate::support::counters::{Counted, SECOND, ask, counter};
 use crate::support::noon;
 use crate::support::proxy::Fault;
 
@@ -35,7 +35,7 @@ async fn a_release_waits_for_the_counters_that_are_being_made_with_its_hold() {
     let settle = async {
         let early = direct.settle(&[settlement]).await.unwrap();
         assert_eq!(early, []);
-        direct.read(&fresh).await.unwrap()
+        direct.counted(&fresh).await.unwrap()
     };
     tokio::pin!(settle);
     let is_waiting = || server.sql("SELECT count(*) FROM pg_locks WHERE NOT granted") != "0";
@@ -90,5 +90,5 @@ async fn with_a_clock_of_ones_own_what_arrives_late_is_stale() {
     direct.settle(&[settlement]).await.unwrap();
     held.deliver();
     assert_eq!(reserve.await.unwrap().unwrap().held, Held::Stale);
-    assert_eq!(direct.read(&remix).await.unwrap()[0].held, 1);
+    assert_eq!(direct.counted(&remix).await.unwrap()[0].held, 1);
 }

@@ -13,7 +13,7 @@ use tower_quota::store::{
 };
 use tower_quota::{Spent, Timestamp, Window};
 
-use crate::support::counters::{SECOND, ask, counter};
+use crate::support::counters::{Counted, SECOND, ask, counter};
 use crate::support::servers::Postgres;
 
 /// Longer than any test takes.
@@ -137,7 +137,7 @@ async fn of_each_counter_exactly_the_amount_is_granted() {
     let settlements: Vec<_> = requests.iter().map(|request| settlement(request, 1)).collect();
     assert_eq!(scene.books.settle(&settlements).await.unwrap(), []);
     for counter in counters.iter().chain([&hot]) {
-        let counts = scene.books.read(std::slice::from_ref(counter)).await.unwrap();
+        let counts = scene.books.counted(std::slice::from_ref(counter)).await.unwrap();
         assert_eq!((counts[0].used, counts[0].held), (7, 0));
     }
 }
@@ -167,7 +167,7 @@ async fn what_is_held_is_what_the_holds_say_while_others_settle() {
     });
     join_all(callers).await;
     assert_eq!(scene.wrong_counters().await, 0);
-    let counts = scene.books.read(&counters).await.unwrap();
+    let counts = scene.books.counted(&counters).await.unwrap();
     let sums = counts.iter().fold((0, 0), |sums, count| (sums.0 + count.used, sums.1 + count.held));
     assert_eq!(sums, (16 * 15, 2 * 16 * 5));
 }
@@ -185,7 +185,7 @@ async fn the_same_id_gives_the_same_grant() {
     let again = [&others[0], &request];
     let held = join_all(again.map(|request| granted(&scene.books, request))).await;
     assert_eq!(held, [2, 1]);
-    let counts = scene.books.read(&[one, two]).await.unwrap();
+    let counts = scene.books.counted(&[one, two]).await.unwrap();
     assert_eq!((counts[0].held, counts[1].held), (1, 2));
 }
 
@@ -228,7 +228,7 @@ async fn who_has_waited_too_long_for_a_lock_gets_nothing() {
     };
     let (verdict, ()) = tokio::join!(scene.books.reserve(&request), too_late);
     assert_eq!(verdict.unwrap().held, Held::Stale);
-    assert_eq!(scene.books.read(&[counter]).await.unwrap()[0].held, 0);
+    assert_eq!(scene.books.counted(&[counter]).await.unwrap()[0].held, 0);
 }
 
 #[tokio::test]

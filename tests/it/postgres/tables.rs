@@ -6,7 +6,7 @@ use tower_quota::store::{Held, PostgresBooks, RemoteBooks, RemoteSettlement, Ren
 use tower_quota::{Clock, Spent, Window};
 
 use super::{Fixture, LEASE};
-use crate::support::counters::{SECOND, ask, counter};
+use crate::support::counters::{Counted, SECOND, ask, counter};
 use crate::support::servers::Postgres;
 use crate::support::swept::check_sweep;
 
@@ -57,9 +57,9 @@ async fn books_in_other_schemas_and_with_other_prefixes_are_other_books() {
     {
         let books = builder.connect().await.unwrap();
         books.migrate().await.unwrap();
-        assert_eq!(books.read(&remix).await.unwrap()[0].held, 0);
+        assert_eq!(books.counted(&remix).await.unwrap()[0].held, 0);
         books.reserve(&ask(1, &remix, Some(1), 1, now)).await.unwrap();
-        assert_eq!(books.read(&remix).await.unwrap()[0].held, 1);
+        assert_eq!(books.counted(&remix).await.unwrap()[0].held, 1);
     }
     let there: i64 = sqlx::query_scalar("SELECT count(*) FROM \"Billing\".quota_hold")
         .fetch_one(&mut connection)
@@ -113,7 +113,7 @@ async fn all_that_share_a_database_grant_exactly_the_amount() {
     let granted: Vec<_> = join_all(asks).await.into_iter().flatten().collect();
     assert_eq!(granted.len(), 50);
     let shared = [shared];
-    assert_eq!(fixture.books.read(&shared).await.unwrap()[0].held, 50);
+    assert_eq!(fixture.books.counted(&shared).await.unwrap()[0].held, 50);
 
     let settled = granted.into_iter().map(|request| {
         let (id, counters) = (request.id, request.charges);
@@ -122,7 +122,7 @@ async fn all_that_share_a_database_grant_exactly_the_amount() {
         async move { books.settle(&[settlement.clone(), settlement]).await.unwrap() }
     });
     join_all(settled).await;
-    let count = fixture.books.read(&shared).await.unwrap()[0];
+    let count = fixture.books.counted(&shared).await.unwrap()[0];
     assert_eq!((count.used, count.held), (50, 0));
 }
 
@@ -141,7 +141,7 @@ async fn one_id_sent_many_times_at_once_is_one_grant() {
     for answer in answers {
         assert!(matches!(answer.unwrap().held, Held::Granted(_)));
     }
-    assert_eq!(fixture.books.read(&remix).await.unwrap()[0].held, 3);
+    assert_eq!(fixture.books.counted(&remix).await.unwrap()[0].held, 3);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use tower_quota::{Limit, LimitKey, ManualClock, ProfileId, Spent, Timestamp, Win
 
 use super::model::{Expected, Model};
 use super::{PATIENCE, id, now};
+use crate::support::counters::Counted;
 use crate::support::counters::limit_key;
 use crate::support::noon;
 use crate::support::servers::Redis;
@@ -267,9 +268,9 @@ impl Episode<'_> {
         let (over, open): (Vec<_>, Vec<_>) =
             self.counters.iter().cloned().partition(|counter| self.model.is_over(counter, now));
         if let Some(over) = over.last() {
-            self.books.read(std::slice::from_ref(over)).await.unwrap_err();
+            self.books.counted(std::slice::from_ref(over)).await.unwrap_err();
         }
-        let found = self.books.read(&open).await.unwrap();
+        let found = self.books.counted(&open).await.unwrap();
         let expected: Vec<_> = open.iter().map(|counter| self.model.count(counter)).collect();
         assert_eq!(found, expected, "in episode {number}: {:#?}", self.steps);
     }

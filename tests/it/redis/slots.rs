@@ -1,5 +1,6 @@
 //! A Cluster, whose scripts reach no further than a slot.
 
+use crate::support::counters::Counted;
 use tower_quota::Window;
 use tower_quota::store::{Held, RedisBooks, RemoteBooks, RemoteCounter};
 
@@ -18,7 +19,7 @@ async fn books_on(cluster: &RedisCluster) -> (RedisBooks, [RemoteCounter; 2]) {
 }
 
 async fn counts(books: &RedisBooks, counters: &[RemoteCounter]) -> Vec<(u64, u64)> {
-    let counts = books.read(counters).await.unwrap();
+    let counts = books.counted(counters).await.unwrap();
     counts.iter().map(|count| (count.used, count.held)).collect()
 }
 

@@ -11,7 +11,7 @@ use tower_quota::store::{Held, RemoteBooks, SqliteBooks};
 use tower_quota::{Clock, Window};
 
 use super::books;
-use crate::support::counters::{ask, counter};
+use crate::support::counters::{Counted, ask, counter};
 use crate::support::engine::reason;
 use crate::support::{Directory, noon};
 
@@ -37,11 +37,11 @@ async fn a_file_that_another_keeps_locked_is_a_failure_that_passes() {
     assert!(error.is_transient(), "{error:?}");
     assert!(reason(&error).contains("locked"), "{error:?}");
     // Readers do not wait.
-    assert_eq!(books.read(&remix).await.unwrap()[0].held, 1);
+    assert_eq!(books.counted(&remix).await.unwrap()[0].held, 1);
 
     other.execute("ROLLBACK").await.unwrap();
     books.reserve(&ask(3, &remix, None, 1, clock.now())).await.unwrap();
-    assert_eq!(books.read(&remix).await.unwrap()[0].held, 2);
+    assert_eq!(books.counted(&remix).await.unwrap()[0].held, 2);
     other.close().await.unwrap();
 }
 
@@ -56,7 +56,7 @@ async fn a_file_that_may_only_be_read_is_a_failure_that_lasts() {
     let error = books.reserve(&ask(2, &remix, None, 1, clock.now())).await.unwrap_err();
     assert!(!error.is_transient());
     assert!(reason(&error).contains("readonly"), "{error:?}");
-    assert_eq!(books.read(&remix).await.unwrap()[0].held, 1);
+    assert_eq!(books.counted(&remix).await.unwrap()[0].held, 1);
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_full_disk_fails_what_does_not_fit_and_loses_nothing() {
     let failure = failure.unwrap();
     assert!(!failure.is_transient());
     assert!(reason(&failure).contains("full"), "{failure:?}");
-    assert_eq!(roomy.read(&remix).await.unwrap()[0].held, granted);
+    assert_eq!(roomy.counted(&remix).await.unwrap()[0].held, granted);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use tower_quota::store::{Change, Held, RemoteBooks, RemoteChange, RemoteSettleme
 use tower_quota::{Clock, Spent, Window};
 
 use super::{books, open};
-use crate::support::counters::{ask, counter};
+use crate::support::counters::{Counted, ask, counter};
 use crate::support::{Directory, noon};
 
 #[tokio::test]
@@ -41,8 +41,8 @@ async fn books_with_other_prefixes_are_other_books() {
     others.migrate().await.unwrap();
     let remix = [counter("7", Window::Day, clock.now())];
     books.reserve(&ask(1, &remix, Some(1), 1, clock.now())).await.unwrap();
-    assert_eq!(books.read(&remix).await.unwrap()[0].held, 1);
-    assert_eq!(others.read(&remix).await.unwrap()[0].held, 0);
+    assert_eq!(books.counted(&remix).await.unwrap()[0].held, 1);
+    assert_eq!(others.counted(&remix).await.unwrap()[0].held, 0);
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn counts_and_holds_outlive_a_restart() {
     drop(before);
 
     let after = open(&directory, &clock).await;
-    let count = after.read(&remix).await.unwrap()[0];
+    let count = after.counted(&remix).await.unwrap()[0];
     assert_eq!((count.used, count.held), (3, 2));
     let full = after.reserve(&ask(2, &remix, Some(5), 1, clock.now())).await.unwrap();
     assert!(matches!(full.held, Held::Denied(_)));
@@ -80,7 +80,7 @@ async fn counts_and_holds_outlive_a_restart() {
         after: None,
     };
     after.settle(&[settlement]).await.unwrap();
-    let count = after.read(&remix).await.unwrap()[0];
+    let count = after.counted(&remix).await.unwrap()[0];
     assert_eq!((count.used, count.held), (5, 0));
 }
 
@@ -99,7 +99,7 @@ async fn all_that_share_a_file_grant_exactly_the_amount() {
     });
     let granted = join_all(asks).await.into_iter().filter(|granted| *granted).count();
     assert_eq!(granted, 50);
-    assert_eq!(one.read(&remix).await.unwrap()[0].held, 50);
+    assert_eq!(one.counted(&remix).await.unwrap()[0].held, 50);
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn whoever_stops_waiting_takes_nothing_from_the_others() {
     for answer in join_all(waiting).await {
         assert!(matches!(answer.unwrap().held, Held::Granted(_)));
     }
-    let held = books.read(&remix).await.unwrap()[0].held;
+    let held = books.counted(&remix).await.unwrap()[0].held;
     assert!((10..=20).contains(&held), "{held}");
 }
 

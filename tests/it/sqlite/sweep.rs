@@ -7,7 +7,7 @@ use tower_quota::{Clock, Window};
 
 use super::{LEASE, books};
 use crate::support::Directory;
-use crate::support::counters::{SECOND, ask, counter};
+use crate::support::counters::{Counted, SECOND, ask, counter};
 use crate::support::swept::{
     check_a_full_counter_is_swept, check_last_windows_are_swept, check_nothing_starves, check_sweep,
 };
@@ -44,7 +44,7 @@ async fn open_windows_and_live_holds_are_left_alone() {
         assert_eq!(books.sweep(100).await.unwrap(), 0);
     }
     assert_eq!(rows(&directory).await, (2, 1, 1));
-    assert_eq!(books.read(&lifetime).await.unwrap()[0].used, 2);
+    assert_eq!(books.counted(&lifetime).await.unwrap()[0].used, 2);
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn a_swept_window_is_not_begun_again() {
     assert_eq!(rows(&directory).await, (0, 0, 0));
     let error = books.reserve(&ask(2, &minute, Some(1), 1, clock.now())).await.unwrap_err();
     assert!(error.is_transient());
-    assert!(books.read(&minute).await.is_err());
+    assert!(books.counted(&minute).await.is_err());
     assert_eq!(rows(&directory).await, (0, 0, 0));
 }
 

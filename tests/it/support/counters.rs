@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tower_quota::store::{
-    Answer, Change, Counter, HoldId, Lapse, RemoteCharge, RemoteCounter, RemoteReserve, Reserve,
-    Store, Verdict,
+    Answer, Change, Charge, Counter, HoldId, Lapse, RemoteBooks, RemoteCharge, RemoteCounter,
+    RemoteReserve, Reserve, Store, Verdict,
 };
 use tower_quota::{
     Count, Counts, Limit, LimitKey, Plan, Profile, ProfileId, Quotas, StoreError, Timestamp, Window,
@@ -29,16 +29,33 @@ pub(crate) fn ask(
     units: u64,
     now: Timestamp,
 ) -> RemoteReserve {
-    let charge =
-        |counter: &RemoteCounter| RemoteCharge { counter: counter.clone(), ceiling, refunds: None };
     RemoteReserve {
         id: HoldId { nonce: u64::MAX, sequence },
-        charges: counters.iter().map(charge).collect(),
+        charges: charges(counters, ceiling),
         units,
         lapse: Lapse::GiveBack,
         not_after: now.saturating_add(SECOND),
         patience: 10 * SECOND,
     }
+}
+
+/// Books that are read by whoever asks for nothing.
+pub(crate) trait Counted: RemoteBooks {
+    async fn counted(&self, counters: &[RemoteCounter]) -> Result<Vec<Count>, StoreError> {
+        self.read(&charges::<Vec<_>>(counters, None), 0).await
+    }
+}
+
+impl<B: RemoteBooks> Counted for B {}
+
+/// Counters to charge, each with the same ceiling.
+fn charges<C>(counters: &[RemoteCounter], ceiling: Option<u64>) -> C
+where
+    C: FromIterator<RemoteCharge>,
+{
+    let charge =
+        |counter: &RemoteCounter| RemoteCharge { counter: counter.clone(), ceiling, refunds: None };
+    counters.iter().map(charge).collect()
 }
 
 /// The identity of a limit, as an engine tells it to a store.
@@ -64,7 +81,8 @@ impl Store for Spy {
 
     fn read(
         &self,
-        _counters: &[Counter<'_>],
+        _charges: &[Charge<'_>],
+        _units: u64,
         _now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>> {
         Answer::Ready(Ok(Vec::new()))

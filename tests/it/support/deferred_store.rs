@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures::future::FutureExt;
 use tokio::task::yield_now;
 use tower_quota::store::{
-    Answer, Change, Counter, Hold, HoldId, MemoryStore, Reserve, Settle, Store, Verdict,
+    Answer, Change, Charge, Counter, Hold, HoldId, MemoryStore, Reserve, Settle, Store, Verdict,
 };
 use tower_quota::{Count, Spent, StoreError, Timestamp};
 
@@ -68,10 +68,11 @@ impl Store for DeferredStore {
 
     fn read(
         &self,
-        counters: &[Counter<'_>],
+        charges: &[Charge<'_>],
+        units: u64,
         now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>> {
-        later(self.books.read(counters, now))
+        later(self.books.read(charges, units, now))
     }
 
     fn change(

@@ -6,7 +6,7 @@ use tower_quota::store::{
 };
 use tower_quota::{Clock, ManualClock, Spent, Window};
 
-use super::counters::{ask, counter};
+use super::counters::{Counted, ask, counter};
 
 /// How many holds there are of either rule.
 const HOLDS: u64 = 1_300;
@@ -27,7 +27,7 @@ pub(crate) async fn check_many_lapsed(books: &impl RemoteBooks, clock: &ManualCl
     clock.advance(books.lease().length);
     let now = clock.now();
     let said = || async {
-        let count = books.read(&remix).await.unwrap()[0];
+        let count = books.counted(&remix).await.unwrap()[0];
         (count.used, count.held)
     };
     assert_eq!(said().await, (HOLDS, 0));

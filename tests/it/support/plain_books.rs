@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tower_quota::store::{
-    Held, HoldId, Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening, RemoteReserve,
-    RemoteSettlement, RemoteVerdict, Renewal,
+    Held, HoldId, Lease, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter, RemoteOpening,
+    RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
 };
 use tower_quota::{Clock, Count, Counts, ManualClock, Span, StoreError, Timestamp};
 
@@ -55,8 +55,14 @@ impl PlainBooks {
     }
 }
 
-fn count(page: &Page, counter: &RemoteCounter) -> Count {
+fn granted(page: &Page, counter: &RemoteCounter) -> Count {
     looking_ahead(page, counter, 1)
+}
+
+/// A count as it is told to whoever is denied so many units.
+fn denied(page: &Page, charge: &RemoteCharge, units: u64) -> Count {
+    let missing = charge.missing(&granted(page, &charge.counter), units);
+    looking_ahead(page, &charge.counter, missing)
 }
 
 /// A count, and when so many units come back, where the window rolls.
@@ -99,9 +105,11 @@ impl RemoteBooks for PlainBooks {
                 page.entries.insert(request.id, entry);
                 page.held += units;
             }
-            let missing = charge.missing(&count(&page, &charge.counter), request.units);
-            let units = if admitted || repeated { 1 } else { missing };
-            counts.push(looking_ahead(&page, &charge.counter, units));
+            counts.push(if admitted || repeated {
+                granted(&page, &charge.counter)
+            } else {
+                denied(&page, charge, request.units)
+            });
             if new {
                 pages.insert(charge.counter.key(), page);
             }
@@ -143,10 +151,11 @@ impl RemoteBooks for PlainBooks {
         Ok(())
     }
 
-    async fn read(&self, counters: &[RemoteCounter]) -> Result<Vec<Count>, StoreError> {
+    async fn read(&self, charges: &[RemoteCharge], units: u64) -> Result<Vec<Count>, StoreError> {
         let pages = self.pages();
-        let read = |counter| Ok(count(&self.page(&pages, counter)?, counter));
-        counters.iter().map(read).collect()
+        let read =
+            |charge: &RemoteCharge| Ok(denied(&self.page(&pages, &charge.counter)?, charge, units));
+        charges.iter().map(read).collect()
     }
 
     async fn change(&self, change: &RemoteChange) -> Result<(), StoreError> {

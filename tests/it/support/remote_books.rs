@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use tower_quota::store::{
-    HoldId, Lease, RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening, RemoteReserve,
-    RemoteSettlement, RemoteVerdict, Renewal,
+    HoldId, Lease, RemoteBooks, RemoteChange, RemoteCharge, RemoteCounter, RemoteOpening,
+    RemoteReserve, RemoteSettlement, RemoteVerdict, Renewal,
 };
 use tower_quota::{Count, Span, Spent, StoreError, Timestamp};
 
@@ -214,8 +214,8 @@ impl RemoteBooks for Wire {
         self.call(Verb::Renew, move |books| books.renew(&batch)).await
     }
 
-    async fn read(&self, counters: &[RemoteCounter]) -> Result<Vec<Count>, StoreError> {
-        let counters = counters.to_vec();
+    async fn read(&self, charges: &[RemoteCharge], _units: u64) -> Result<Vec<Count>, StoreError> {
+        let counters: Vec<_> = charges.iter().map(|charge| charge.counter.clone()).collect();
         self.call(Verb::Read, move |books| counters.iter().map(|it| books.count(it)).collect())
             .await
     }

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use tower_quota::store::{Answer, Change, Counter, HoldId, MemoryStore, Reserve, Store, Verdict};
+use tower_quota::store::{
+    Answer, Change, Charge, Counter, HoldId, MemoryStore, Reserve, Store, Verdict,
+};
 use tower_quota::{
     Count, Limit, LimitKey, ManualClock, Plan, ProfileId, Quotas, Span, StoreError, Timestamp,
 };
@@ -49,10 +51,11 @@ impl SharedBooks {
     pub(crate) fn written(&self) -> (String, Vec<Count>) {
         let asked = self.asked.lock().unwrap();
         let count = |(scope, limit, window): &Asked| {
-            let counters =
-                [Counter { scope, tenant: None, limit, window: *window, next_end: window.end }];
+            let counter =
+                Counter { scope, tenant: None, limit, window: *window, next_end: window.end };
+            let charge = Charge { counter, ceiling: None, refunds: None };
             // There are no rolling windows in these tests.
-            now(self.books.read(&counters, Timestamp::MIN)).unwrap()
+            now(self.books.read(&[charge], 0, Timestamp::MIN)).unwrap()
         };
         let counts = asked.iter().flat_map(count);
         let used = counts.filter(|count| (count.used, count.held) != (0, 0));
@@ -81,10 +84,11 @@ impl Store for SharedBooks {
 
     fn read(
         &self,
-        counters: &[Counter<'_>],
+        charges: &[Charge<'_>],
+        units: u64,
         now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>> {
-        self.books.read(counters, now)
+        self.books.read(charges, units, now)
     }
 
     fn change(

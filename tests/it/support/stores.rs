@@ -4,7 +4,7 @@ use std::fmt;
 
 use futures::future::FutureExt;
 use tokio::sync::watch;
-use tower_quota::store::{Answer, Change, Counter, MemoryStore, Reserve, Store, Verdict};
+use tower_quota::store::{Answer, Change, Charge, Counter, MemoryStore, Reserve, Store, Verdict};
 use tower_quota::{Count, StoreError, Timestamp};
 
 /// The memory store behind a slow wire: what it has decided is heard once the gate is open.
@@ -48,10 +48,11 @@ impl Store for SlowStore {
 
     fn read(
         &self,
-        counters: &[Counter<'_>],
+        charges: &[Charge<'_>],
+        units: u64,
         now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>> {
-        self.books.read(counters, now)
+        self.books.read(charges, units, now)
     }
 
     fn change(
@@ -91,7 +92,8 @@ impl Store for BrokenStore {
 
     fn read(
         &self,
-        _counters: &[Counter<'_>],
+        _charges: &[Charge<'_>],
+        _units: u64,
         _now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>> {
         self.fail()
@@ -126,10 +128,11 @@ where
 
     fn read(
         &self,
-        counters: &[Counter<'_>],
+        charges: &[Charge<'_>],
+        _units: u64,
         _now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>> {
-        let unused = counters.iter().map(|counter| Count::unused(counter.window));
+        let unused = charges.iter().map(|charge| Count::unused(charge.counter.window));
         Answer::Ready(Ok(unused.collect()))
     }
 

@@ -4,7 +4,7 @@ use futures::future::join_all;
 use tower_quota::store::{Change, RemoteBooks, RemoteChange, RemoteCounter, RemoteOpening};
 use tower_quota::{Clock, Limit, ManualClock, Timestamp, Window};
 
-use super::counters::{SECOND, ask, counter, limit_key};
+use super::counters::{Counted, SECOND, ask, counter, limit_key};
 
 /// How many counters there are of either kind.
 const MANY: u64 = 40;
@@ -79,12 +79,12 @@ pub(crate) async fn check_nothing_starves(books: &impl RemoteBooks, clock: &Manu
     assert!(swept.iter().sum::<u32>() >= 80, "{swept:?}");
 
     // A line that goes on is still known.
-    let used = books.read(&kept.counters).await.unwrap()[0].used;
+    let used = books.counted(&kept.counters).await.unwrap()[0].used;
     books.change(&kept).await.unwrap();
-    assert_eq!(books.read(&kept.counters).await.unwrap()[0].used, used);
+    assert_eq!(books.counted(&kept.counters).await.unwrap()[0].used, used);
     kept.sequence = 2;
     books.change(&kept).await.unwrap();
-    assert_eq!(books.read(&kept.counters).await.unwrap()[0].used, used + 1);
+    assert_eq!(books.counted(&kept.counters).await.unwrap()[0].used, used + 1);
 }
 
 /// One counter of which more is due than a sweep may mark is gone on with.

@@ -1,6 +1,7 @@
 //! Connections that the server ends.
 
 use super::*;
+use crate::support::counters::Counted;
 
 /// Ends the other connections to this database of which `also` is true, and says how many there were.
 async fn end(scene: &Scene, also: &str) -> i64 {
@@ -27,7 +28,7 @@ async fn calls_over_a_connection_that_was_ended_go_another_way() {
     assert_eq!(end(&scene, "TRUE").await, 1);
     let settlements = requests.each_ref().map(|it| settlement(it, 1));
     assert_eq!(books.settle(&settlements).await.unwrap(), []);
-    let counts = books.read(&[counter]).await.unwrap();
+    let counts = books.counted(&[counter]).await.unwrap();
     assert_eq!((counts[0].used, counts[0].held), (3, 0));
 }
 

@@ -1,6 +1,7 @@
 //! Settling, by the server's clock.
 
 use super::*;
+use crate::support::counters::Counted;
 
 /// Alone, with others, again, and with one that was never held.
 #[tokio::test]
@@ -19,7 +20,7 @@ async fn what_is_settled_is_settled_once() {
     let mut counted = Vec::new();
     for batch in [all(&[&one]), all(&[&one, &two, &never]), all(&[&two, &three, &three])] {
         scene.books.settle(&batch).await.unwrap();
-        let counts = scene.books.read(&counters).await.unwrap();
+        let counts = scene.books.counted(&counters).await.unwrap();
         counted.push([0, 1].map(|own: usize| (counts[own].used, counts[own].held)));
     }
     assert_eq!(counted, [[(3, 5), (0, 5)], [(6, 0), (0, 5)], [(6, 0), (3, 0)]]);
@@ -40,9 +41,9 @@ async fn what_is_settled_late_is_corrected() {
     let held_at = scene.books.time().await.unwrap();
     while scene.books.time().await.unwrap() <= held_at.saturating_add(lease.length) {}
     scene.books.settle(&[settlement(&back, 3)]).await.unwrap();
-    let after_one = scene.books.read(std::slice::from_ref(&counter)).await.unwrap()[0];
+    let after_one = scene.books.counted(std::slice::from_ref(&counter)).await.unwrap()[0];
     scene.books.settle(&[settlement(&back, 3), settlement(&charged, 2)]).await.unwrap();
-    let after_both = scene.books.read(&[counter]).await.unwrap()[0];
+    let after_both = scene.books.counted(&[counter]).await.unwrap()[0];
     assert_eq!((after_one.used, after_one.held), (8, 0));
     assert_eq!((after_both.used, after_both.held), (5, 0));
 }
