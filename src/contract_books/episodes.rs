@@ -10,7 +10,7 @@ use crate::count::{Count, Counts};
 use crate::error::StoreError;
 use crate::store::{
     Held, HoldId, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve, RemoteSettlement,
-    Renewal,
+    RemoteVerdict, Renewal,
 };
 
 const STEPS: u64 = 40;
@@ -72,9 +72,11 @@ impl<B: RemoteBooks> Episode<B> {
             "reserve {sequence}: {units} of {charges:?}, {lapse:?}, not after {not_after:?}"
         ));
         let expected = self.model.reserve(&request, self.clerk.now());
+        let read = self.clerk.books.read(&request.charges, request.units).await;
         let verdict = self.clerk.books.reserve(&request).await;
-        if let Ok(verdict) = &verdict {
-            self.compare_told(&request, &verdict.held).await;
+        if let Ok(RemoteVerdict { held: Held::Denied(told), .. }) = &verdict {
+            // To the instant at which units come back.
+            self.agree("what was read before", &read.map(Counts::from), &Ok(told.clone()));
         }
         let counters = request.charges.iter().map(|charge| &charge.counter);
         let held = verdict.map(|verdict| match verdict.held {
@@ -134,20 +136,6 @@ impl<B: RemoteBooks> Episode<B> {
         let swept = self.clerk.books.sweep(at_most).await;
         let within = swept.map(|swept| swept <= at_most);
         self.agree("whether a sweep kept to its bound", &within, &Ok(true));
-    }
-
-    /// What a verdict tells is what is read, to the instant at which units come back.
-    async fn compare_told(&self, request: &RemoteReserve, held: &Held) {
-        let (told, charges) = match held {
-            Held::Granted(counts) => {
-                let counters = request.charges.iter().map(|charge| &charge.counter);
-                (counts, charges(counters, None))
-            }
-            Held::Denied(counts) => (counts, request.charges.clone()),
-            Held::Stale => return,
-        };
-        let read = self.clerk.books.read(&charges, request.units).await;
-        self.agree("what it tells", &read.map(Counts::from), &Ok(told.clone()));
     }
 
     async fn compare_counts(&self) {

@@ -42,7 +42,10 @@ impl Statements {
         let now = "coalesce($1, {clock})";
         Self {
             time: named("SELECT {clock}"),
-            read: named(&format!("{} key = ANY ($2)", READ.replace("{now}", now))),
+            read: named(&format!(
+                "{} key = ANY ($2)",
+                READ.replace("{now}", now).replace("{list}", "string_agg")
+            )),
             reserve: named(&RESERVE.replace("{waiting}", "")),
             reserve_unlocked: named(&RESERVE.replace("{waiting}", "SKIP LOCKED")),
             settle: named(SETTLE),

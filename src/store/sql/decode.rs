@@ -50,6 +50,24 @@ where
     Ok(Due { back: row.try_get("back")?, charged: row.try_get("charged")? })
 }
 
+/// The holds that are due to be charged to a counter whose window rolls.
+pub(crate) fn charged_holds<'r, R>(row: &'r R) -> sqlx::Result<Vec<HoldRow>>
+where
+    R: Row,
+    &'static str: ColumnIndex<R>,
+    &'r str: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let text: Option<&str> = row.try_get("charged_holds")?;
+    let mut numbers = text.unwrap_or_default().split(' ').map(str::parse::<i64>);
+    let mut holds = Vec::new();
+    while let (Some(Ok(made_at)), Some(Ok(units))) = (numbers.next(), numbers.next()) {
+        let made_at = Timestamp::from_millis(made_at);
+        let (lapse, deadline, marked) = (Lapse::Charge, made_at, false);
+        holds.push(HoldRow { units, lapse, deadline, marked, made_at: Some(made_at) });
+    }
+    Ok(holds)
+}
+
 /// A counter of which nothing is due, as far as the row says.
 pub(crate) fn counter<'r, R>(row: &'r R) -> sqlx::Result<CounterRow>
 where

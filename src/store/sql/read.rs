@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use super::decode::{counter, due, instant};
+use super::decode::{charged_holds, counter, due, instant};
 use super::rows::CounterRow;
 use super::verbs::check_open;
 use crate::clock::Timestamp;
@@ -27,12 +27,16 @@ impl Found {
         &'static str: ColumnIndex<R>,
         &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
         i64: Decode<'r, R::Database> + Type<R::Database>,
+        &'r str: Decode<'r, R::Database> + Type<R::Database>,
     {
         let (mut now, mut rows) = (None, HashMap::new());
         for row in found {
             now = instant(row, "now")?;
             if let Some(key) = row.try_get::<Option<&[u8]>, _>("key")? {
                 let mut counter = CounterRow { due: due(row)?, ..counter(row)? };
+                for hold in charged_holds(row)? {
+                    counter.mark(&hold);
+                }
                 counter.roll(None, now.unwrap_or(Timestamp::MIN));
                 rows.insert(key.to_vec(), counter);
             }

@@ -80,8 +80,7 @@ impl CounterRow {
     /// Tells when so many units come back, where the window rolls.
     fn look_ahead(&self, count: &mut Count, units: u64) {
         if let Some(buckets) = &self.buckets {
-            let open = count.held.saturating_add(self.due.charged.unsigned_abs());
-            count.window.end = buckets.come_back_at(units.max(1), open);
+            count.window.end = buckets.come_back_at(units.max(1), count.held);
         }
     }
 

@@ -21,20 +21,22 @@ pub(crate) const DUE: &str = "
         (SELECT min(deadline) FROM {hold} WHERE key = $1 AND NOT lapsed) AS lapse_at";
 
 /// Reads counters with what is due, without a lock, and the books' clock also where there is none.
-/// `{now}` says the time; the condition names the counters. Where the window rolls, what was made 61
-/// steps ago comes back, whether it was charged or not.
+/// `{now}` says the time; the condition names the counters. Where the window rolls, what is due to be
+/// charged is told hold by hold, in a text that `{list}` joins: when each was made, and its units.
 pub(crate) const READ: &str = "
     SELECT t.now, key, used, held, lapse_at, step, buckets,
         CASE WHEN lapse_at <= t.now THEN (
             SELECT CAST(coalesce(sum(units), 0) AS bigint) FROM {hold} h
-            WHERE h.key = c.key AND NOT lapsed AND deadline <= t.now
-                AND (NOT charge OR made_at < (t.now / c.step - 60) * c.step)
+            WHERE h.key = c.key AND NOT lapsed AND deadline <= t.now AND NOT charge
         ) ELSE 0 END AS back,
-        CASE WHEN lapse_at <= t.now THEN (
+        CASE WHEN lapse_at <= t.now AND step IS NULL THEN (
             SELECT CAST(coalesce(sum(units), 0) AS bigint) FROM {hold} h
             WHERE h.key = c.key AND NOT lapsed AND deadline <= t.now AND charge
-                AND (made_at IS NULL OR made_at >= (t.now / c.step - 60) * c.step)
-        ) ELSE 0 END AS charged
+        ) ELSE 0 END AS charged,
+        CASE WHEN lapse_at <= t.now AND step IS NOT NULL THEN (
+            SELECT {list}(made_at || ' ' || units, ' ') FROM {hold} h
+            WHERE h.key = c.key AND NOT lapsed AND deadline <= t.now AND charge
+        ) END AS charged_holds
     FROM (SELECT {now} AS now) t LEFT JOIN {counter} c ON ";
 
 /// Finds counters whose windows are over and that have no holds any more. Since when; at most.

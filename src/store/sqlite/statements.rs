@@ -33,7 +33,10 @@ impl Statements {
     pub(super) fn new(tables: &Tables) -> Self {
         let named = |statement: &str| tables.name_in(statement);
         Self {
-            read: named(&format!("{} key = $2", READ.replace("{now}", "$1"))),
+            read: named(&format!(
+                "{} key = $2",
+                READ.replace("{now}", "$1").replace("{list}", "group_concat")
+            )),
             counter: named(
                 "SELECT used, held, lapse_at, step, buckets FROM {counter} WHERE key = $1",
             ),
