@@ -57,7 +57,8 @@ type Key = (ProfileId, Arc<LimitKey>, Timestamp);
 #[derive(Clone, Copy)]
 struct Entry {
     count: Count,
-    /// The time of the request that was denied.
+    /// The units of the request that was denied, and its time.
+    units: u64,
     as_of: Timestamp,
 }
 
@@ -97,8 +98,8 @@ impl<S: Store> ExhaustedCache<S> {
             }
             let used_alone = Count { held: 0, ..entry.count };
             let rolls = charge.counter.limit.rolling().is_some();
-            if rolls && !charge.admits(&entry.count, request.units) {
-                // It is the one to say when these units fit.
+            if rolls && !charge.admits(&entry.count, request.units.max(entry.units)) {
+                // It is the one to say when these units fit, and has said when the others do.
                 return None;
             }
             exhausted |= !charge.admits(&used_alone, request.units);
@@ -125,13 +126,13 @@ impl Memory {
     }
 
     /// Remembers what a store has counted when `given_back` stood as it was when it was asked.
-    fn remember(&self, keys: Vec<Key>, counts: &Counts, as_of: Timestamp, given_back: u64) {
+    fn remember(&self, keys: Vec<Key>, entries: impl Iterator<Item = Entry>, given_back: u64) {
         let now_given_back = self.given_back.read().unwrap_or_else(PoisonError::into_inner);
         if *now_given_back != given_back {
             return;
         }
-        for (key, count) in keys.into_iter().zip(counts) {
-            self.denied.insert(key, Entry { count: *count, as_of });
+        for (key, entry) in keys.into_iter().zip(entries) {
+            self.denied.insert(key, entry);
         }
     }
 
@@ -169,12 +170,13 @@ impl<S: Store> Store for ExhaustedCache<S> {
         if let Some(counts) = self.denied(&request) {
             return Answer::Ready(Ok(Verdict::Denied(counts)));
         }
-        let as_of = request.now;
+        let (units, as_of) = (request.units, request.now);
         let keys = request.charges.iter().map(|charge| key(&charge.counter)).collect();
         let (memory, given_back) = (self.memory.clone(), self.memory.given_back());
         self.inner.reserve(request).map(move |verdict| {
             if let Ok(Verdict::Denied(counts)) = &verdict {
-                memory.remember(keys, counts, as_of, given_back);
+                let entries = counts.iter().map(|count| Entry { count: *count, units, as_of });
+                memory.remember(keys, entries, given_back);
             }
             verdict
         })

@@ -89,6 +89,29 @@ fn what_comes_back_to_a_rolling_window_is_granted_at_once() {
     granted(reserve(&quotas, &payer)).commit();
 }
 
+/// Whether the store says it or the memory: when the units fit of a limit that has no room for them,
+/// and when the first unit comes back to one that has, whatever was denied before.
+#[test]
+fn each_denial_says_when_its_own_units_fit() {
+    let clock = noon();
+    let limits = || {
+        let rolling = Limit::new(8, Window::Rolling(Duration::from_secs(3_600)));
+        [rolling.named("rolling"), Limit::new(6, Window::Day).named("daily")]
+    };
+    let books = SharedBooks::default();
+    let (quotas, store) = (engine(books.clone(), &clock, limits()), books.remix(&clock, limits()));
+    let payer = profile("7");
+    spend(&quotas, &payer, 1);
+    clock.advance(Duration::from_secs(600));
+    spend(&quotas, &payer, 5);
+    for units in [4, 1, 2, 3, 1, 7, 9, 2] {
+        let denial = denied(reserve_units(&quotas, &payer, units));
+        let told = denied(reserve_units(&store, &payer, units));
+        let [denial, told] = [denial, told].map(|it| it.standing().statuses().collect::<Vec<_>>());
+        assert_eq!(denial, told, "of {units} units");
+    }
+}
+
 #[test]
 fn what_is_merely_held_is_no_reason_to_deny_from_memory() {
     let (quotas, _) = cached(&noon(), 1);
