@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::clock::{Clock, Timestamp};
-use crate::error::{ConfigError, Error};
-use crate::limits::{Allowance, Catalog, Limit, Plan, Profile};
+use crate::count::Count;
+use crate::error::{ConfigError, Error, StoreError};
+use crate::limits::{Allowance, Catalog, KeyedLimit, Limit, Plan, Profile};
 use crate::needs::{AllNeeds, Needs};
-use crate::store::Store;
+use crate::store::{Answer, Charge, Counter, Store};
 
 /// What the engine does with requests. It can be switched while requests are in flight: each is
 /// settled as it was granted.
@@ -29,6 +30,23 @@ pub enum Mode {
 
 impl Mode {
     const ALL: [Self; 3] = [Self::Enforce, Self::Unmetered, Self::Shadow];
+
+    /// What so many units are charged to. Whoever asks for none is denied nowhere.
+    pub(crate) fn charge<'a>(
+        self,
+        profile: &'a Profile,
+        keyed: &'a KeyedLimit,
+        units: u64,
+        now: Timestamp,
+    ) -> Result<Charge<'a>, Error> {
+        let limit = &keyed.limit;
+        let denies = self == Self::Enforce && units > 0 && !limit.is_shadow();
+        Ok(Charge {
+            counter: Counter::at(profile, keyed, now)?,
+            ceiling: denies.then_some(limit.amount()),
+            refunds: limit.refund_cap(),
+        })
+    }
 }
 
 /// Store, clock, plans and mode.
@@ -73,6 +91,20 @@ impl Engine {
 
     pub(crate) fn set_mode(&self, mode: Mode) {
         self.mode.store(mode as u8, Ordering::Relaxed);
+    }
+
+    /// What is counted of limits, as it is told to a profile that asks for so many units.
+    pub(crate) fn read<'a>(
+        &self,
+        profile: &Profile,
+        limits: impl IntoIterator<Item = &'a KeyedLimit>,
+        mode: Mode,
+        units: u64,
+        now: Timestamp,
+    ) -> Result<Answer<Result<Vec<Count>, StoreError>>, Error> {
+        let charges = limits.into_iter().map(|keyed| mode.charge(profile, keyed, units, now));
+        let charges = charges.collect::<Result<Vec<_>, _>>()?;
+        Ok(self.store.read(&charges, units, now))
     }
 
     pub(crate) fn plans(&self) -> MutexGuard<'_, Vec<Plan>> {

@@ -6,14 +6,14 @@ use smallvec::SmallVec;
 
 use crate::bounds::MAX_UNITS;
 use crate::clock::Timestamp;
-use crate::count::{Count, Counts};
+use crate::count::Counts;
 use crate::decision::{Check, Denial};
 use crate::engine::{Engine, Mode};
 use crate::error::{Error, StoreError};
-use crate::limits::{Allowance, KeyedLimit, Profile};
+use crate::limits::{Allowance, Profile};
 use crate::reservation::{Decision, Reservation};
 use crate::standing::{Standing, Usage};
-use crate::store::{Answer, Change, Charge, Counter, HoldId, Reserve, Verdict};
+use crate::store::{Answer, Change, Charge, HoldId, Reserve, Verdict};
 
 /// How many units are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +137,7 @@ impl Quotas {
         }
         if units == 0 {
             return self
-                .stand(profile, allowance, 0, now)
+                .stand(profile, allowance, mode, 0, now)
                 .map(|standing| Ok(Decision::Granted(Reservation::new(None, 0, standing?))));
         }
         // What could never fit is counted as the most that can be.
@@ -145,7 +145,7 @@ impl Quotas {
         let units = if denies { units } else { units.min(MAX_UNITS) };
         let mut charges: SmallVec<[Charge<'_>; 4]> = SmallVec::new();
         for keyed in allowance.limits() {
-            match charge(profile, keyed, mode, units, now) {
+            match mode.charge(profile, keyed, units, now) {
                 Ok(charge) => charges.push(charge),
                 Err(error) => return Answer::Ready(Err(error)),
             }
@@ -188,7 +188,7 @@ impl Quotas {
         if mode == Mode::Unmetered || profile.is_unlimited() {
             return Answer::Ready(Ok(Check::Allowed(Standing::uncounted(allowance, now))));
         }
-        self.stand(profile, allowance, units, now).map(move |standing| {
+        self.stand(profile, allowance, mode, units, now).map(move |standing| {
             let standing = standing?;
             let allowed = mode == Mode::Shadow || units == 0 || standing.admits(units);
             Ok(if allowed {
@@ -239,7 +239,7 @@ impl Quotas {
         };
         allowances.retain(|allowance| profile.has_scopes(allowance));
         let limits = allowances.iter().flat_map(|allowance| allowance.limits());
-        let answer = match self.read(profile, limits, 0, now) {
+        let answer = match self.0.read(profile, limits, self.0.mode(), 0, now) {
             Ok(answer) => answer,
             Err(error) => return Answer::Ready(Err(error)),
         };
@@ -273,43 +273,14 @@ impl Quotas {
         &self,
         profile: &Profile,
         allowance: Arc<Allowance>,
+        mode: Mode,
         units: u64,
         now: Timestamp,
     ) -> Answer<Result<Standing, Error>> {
-        let answer = match self.read(profile, allowance.limits(), units, now) {
+        let answer = match self.0.read(profile, allowance.limits(), mode, units, now) {
             Ok(answer) => answer,
             Err(error) => return Answer::Ready(Err(error)),
         };
         answer.map(move |counts| Ok(Standing::new(allowance, counts?.into(), now)))
     }
-
-    fn read<'a>(
-        &self,
-        profile: &Profile,
-        limits: impl IntoIterator<Item = &'a KeyedLimit>,
-        units: u64,
-        now: Timestamp,
-    ) -> Result<Answer<Result<Vec<Count>, StoreError>>, Error> {
-        let mode = self.0.mode();
-        let charges = limits.into_iter().map(|keyed| charge(profile, keyed, mode, units, now));
-        let charges = charges.collect::<Result<Vec<_>, _>>()?;
-        Ok(self.0.store.read(&charges, units, now))
-    }
-}
-
-/// What so many units are charged to. Whoever asks for none is denied nowhere.
-fn charge<'a>(
-    profile: &'a Profile,
-    keyed: &'a KeyedLimit,
-    mode: Mode,
-    units: u64,
-    now: Timestamp,
-) -> Result<Charge<'a>, Error> {
-    let KeyedLimit { limit, .. } = keyed;
-    let denies = mode == Mode::Enforce && units > 0 && !limit.is_shadow();
-    Ok(Charge {
-        counter: Counter::at(profile, keyed, now)?,
-        ceiling: denies.then_some(limit.amount()),
-        refunds: limit.refund_cap(),
-    })
 }
