@@ -6,7 +6,7 @@ use super::Subject;
 use super::payer::Payer;
 use crate::clock::{Clock, Timestamp};
 use crate::decision::{Check, Denial};
-use crate::limits::{Limit, Window};
+use crate::limits::{Limit, Scope, Window};
 use crate::standing::{Standing, Status};
 use crate::store::Store;
 
@@ -26,6 +26,7 @@ fn features() -> Vec<Vec<Limit>> {
         Limit::new(AMOUNT - 3, Window::Rolling(2 * LENGTH)).named("slowly"),
         Limit::new(6, Window::Rolling(LENGTH)).per_request().named("requests"),
         Limit::new(2, Window::Rolling(LENGTH)).shadow().named("shadow"),
+        Limit::new(6, Window::Rolling(LENGTH)).scope(Scope::Everyone).named("everyone"),
         daily.clone().named("daily"),
         monthly.clone().named("monthly"),
         in_flight.clone().named("in-flight"),

@@ -48,8 +48,8 @@ use crate::limits::Span;
 ///   forgotten when it need not be [known](RemoteCounter::known_until) any more. It is not a count, and
 ///   says nothing about what is counted.
 /// - What is used stops at [`MAX_COUNT`], and no more than that is held.
-/// - Counts that are read, also with a verdict, do not include what has lapsed and come back. A window
-///   that rolls ends when a [`Store`](super::Store) says so.
+/// - Counts that are read, also with a verdict, do not include what has lapsed and come back. Their
+///   windows end as those that a [`Store`](super::Store) tells, where they roll.
 /// - Every error says which operation failed and whether trying again may help, and never shows
 ///   credentials.
 pub trait RemoteBooks: fmt::Debug + Send + Sync + 'static {
