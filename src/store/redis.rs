@@ -8,6 +8,7 @@ mod error;
 mod group;
 mod keys;
 mod line;
+mod packed;
 mod place;
 mod reply;
 mod reserve;

@@ -9,10 +9,9 @@
 --       6 the number of the change in its line
 --       7 d: adds the units; c: takes them away, down to 0; r: sets to 0
 --       8 units
---       9 and on, for each counter: the end of its window, or empty: never, or w and the length of the
---                                   steps in which it rolls
--- gives {1, now}         done, now or before
---       {3, now, index}  this counter's window has been over for `keep`: nothing was changed
+--       9 and on, for each counter: its window, packed
+-- gives {now, 1}         done, now or before
+--       {now, 3, index}  this counter's window has been over for `keep`: nothing was changed
 
 local now, keep, linger = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local remembered, line, sequence = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
@@ -20,6 +19,7 @@ local kind, units = ARGV[7], tonumber(ARGV[8])
 
 -- A line: the number of its last change, and when that was.
 local LINE = '>I7I7'
+local WINDOW = '>c1d'
 -- How many fields a new line looks at, to make room for itself.
 local LOOKED_AT = 8
 
@@ -30,7 +30,7 @@ local function forget_lines(counter)
   for at = 1, #fields, 2 do
     local field = fields[at]
     if #field == #line and string.sub(field, 1, 2) == 'm:' then
-      local _, changed_at = struct.unpack(LINE, fields[at + 1])
+      local _, changed_at = unpacked(LINE, fields[at + 1])
       if now - changed_at > remembered then call('HDEL', counter.key, field) end
     end
   end
@@ -46,33 +46,34 @@ local function take(counter, wanted)
   end
 end
 
-local function change(counter, window, is_new)
-  local step, ends = step_of(window), tonumber(window)
-  if step and not counter.steps then roll(counter, step) end
+local function change(counter, is_new)
+  local ends, steps = counter.ends, counter.steps
   -- What has lapsed and is charged is used already, and must not be added after a reset.
   while is_due(counter) do purge(counter, keep) end
   if kind == 'd' then charge(counter, nil, units)
   elseif kind == 'c' then take(counter, units)
   else take(counter, counter.used) end
   -- Also where it makes nothing of nothing: sent again, it must not change what came in between.
-  write(counter, line, struct.pack(LINE, sequence, now))
+  write(counter, line, packed(LINE, sequence, now))
   if is_new then forget_lines(counter) end
-  if step then ends = (counter.steps.newest + STEPS) * step end
+  if steps then ends = (steps.newest + STEPS) * steps.step end
   if ends and not counter.exists then
-    live(counter.key, ends + keep, now, linger)
-  elseif step then
+    live(counter.key, max(ends, now) + keep, now, linger)
+  elseif steps then
     outlive(counter.key, ends + keep, now, linger)
   end
 end
 
+local counter = new()
 for index = 1, #KEYS / 2 do
-  local ends = tonumber(ARGV[8 + index])
-  if ends and now >= ends + keep then return { 3, now, index } end
+  local letter, number = unpacked(WINDOW, ARGV[8 + index])
+  if letter == 'e' and now >= number + keep then return { now, 3, index } end
 end
 for index = 1, #KEYS / 2 do
-  local counter = open(index, now)
+  open(counter, index, now)
+  set_window(counter, unpacked(WINDOW, ARGV[8 + index]))
   local seen = call('HGET', counter.key, line)
-  local last = seen and struct.unpack(LINE, seen) or 0
-  if sequence > last then change(counter, ARGV[8 + index], not seen) end
+  local last = seen and unpacked(LINE, seen) or 0
+  if sequence > last then change(counter, not seen) end
 end
-return { 1, now }
+return { now, 1 }

@@ -1,9 +1,7 @@
 -- What the scripts share. It is put before each of them.
 --
 -- A counter is two keys with the same hash tag:
---   a hash         s    its state, see STATE; after it, where the window rolls, a step's length, the
---                       number of the newest step, and what is used in it and before it:
---                       <step>:<newest>:<used>,...
+--   a hash         s    its state, see STATE, and what follows it
 --                  <id> a hold on file, its id 16 bytes: its units, its rule, and then, where the
 --                       window rolls, the number of the step in which it was made
 --                  m:<nonce> the last change that was made by a line of changes, and when
@@ -14,6 +12,10 @@
 --
 -- KEYS come in pairs, the hash and the sorted set of each counter. Instants and lengths of time are
 -- in milliseconds. A lapsed hold stays on record for `keep` after its deadline.
+--
+-- Packed arguments, which are quicker to read than words, have their numbers as Lua has them, in 8
+-- bytes. A window is a letter and a number in them: e: it ends then; n: it never does; f: nor does
+-- this one, and it is not needed without holds; w: it rolls in steps of that length.
 
 local MAX_COUNT = 9000000000000000
 -- The most holds that are purged at a time, and the most fields that one command is given.
@@ -23,16 +25,19 @@ local BATCH = 1000
 --   used, held  units. Held are those of all holds whose deadline is after purged
 --   purged      the deadline up to which lapsed holds have been purged from held
 --   due         where something is held: no hold has a deadline after purged and before due
---   the hold at hand: its units, 0 if there is none; its deadline, which is after purged; its rule;
---               and its id
-local STATE = '>I7I7I7I7I7I7c1c16'
-local STATE_SIZE = struct.size(STATE)
-local NOBODY = string.rep('-', 16)
+--   a letter    what follows: the rule of the hold at hand, if there is one, and then the rest of it;
+--               w where the window rolls, and then a step's length, the number of the newest step,
+--               and what is used in it and before it: <step>:<newest>:<used>,...; - is nothing
+-- Of the hold at hand follow its units; its deadline, which is after purged; and its id.
+local STATE = '>I7I7I7I7c1'
+local AT_HAND = '>I7I7c16'
+local STATE_AT_HAND = '>I7I7I7I7c1I7I7c16'
 
 -- A unit counts in the step in which it was reserved and in 60 more.
 local STEPS = 61
 
-local call = redis.call
+local call, packed, unpacked = redis.call, struct.pack, struct.unpack
+local max, min = math.max, math.min
 
 -- The instant that was told, else the server's.
 local function clock(told)
@@ -51,7 +56,7 @@ local function roll_on(counter, text)
   local step, newest, list = string.match(text, '^(%d+):(-?%d+):(.*)$')
   roll(counter, tonumber(step))
   local steps = counter.steps
-  steps.newest = math.max(steps.newest, tonumber(newest))
+  steps.newest = max(steps.newest, tonumber(newest))
   local age, sum = steps.newest - newest + 1, 0
   for used in string.gmatch(list, '%d+') do
     if age > STEPS then break end
@@ -59,11 +64,6 @@ local function roll_on(counter, text)
     sum, age = sum + steps.used[age], age + 1
   end
   counter.used = sum
-end
-
--- The length of the steps of a window that rolls, by what stands for its end.
-local function step_of(ends)
-  return tonumber(string.match(ends, '^w(%d+)$'))
 end
 
 -- What is used in each step, as it is kept.
@@ -80,13 +80,13 @@ end
 local function charge(counter, step, units)
   local steps = counter.steps
   if not steps then
-    counter.used = math.max(0, math.min(counter.used + units, MAX_COUNT))
+    counter.used = max(0, min(counter.used + units, MAX_COUNT))
     return
   end
-  local age = math.max(steps.newest - (step or steps.newest), 0) + 1
+  local age = max(steps.newest - (step or steps.newest), 0) + 1
   if age > STEPS then return end
   local before = steps.used[age] or 0
-  local after_ = math.max(0, before + math.min(units, MAX_COUNT - counter.used))
+  local after_ = max(0, before + min(units, MAX_COUNT - counter.used))
   steps.used[age] = after_
   counter.used = counter.used + after_ - before
 end
@@ -106,34 +106,63 @@ end
 -- How many units have to come back before what is asked fits.
 local function missing(counter)
   local total = counter.used + counter.held + counter.asked
-  return math.max(1, counter.ceiling and total - counter.ceiling or 0)
+  return max(1, total - counter.ceiling)
 end
 
--- The counter at the pair `index`. Its own time never runs back behind what was purged. Its table has
--- room for 16 fields: with more it would be made twice.
-local function open(index, now)
-  local state = call('HGET', KEYS[2 * index - 1], 's')
-  local counter = {
-    key = KEYS[2 * index - 1],
-    holds = KEYS[2 * index],
-    exists = state ~= false,
-    used = 0, held = 0, purged = 0, due = 0, units = 0, deadline = 0, rule = 'r', id = NOBODY,
-    now = now,
+-- A counter that is to be opened. It serves for one after the other: making a table for each would
+-- take about as long as what is done with them.
+local function new()
+  return {
+    key = '', holds = '', exists = false, now = 0, was_purged = false,
+    used = 0, held = 0, purged = 0, due = 0, steps = false,
+    units = 0, deadline = 0, rule = '', id = '',
+    ends = false, asked = 0, asked_rule = '', ceiling = 0,
   }
-  if counter.exists then
-    counter.used, counter.held, counter.purged, counter.due, counter.units, counter.deadline,
-      counter.rule, counter.id = struct.unpack(STATE, state)
-    counter.now = math.max(now, counter.purged)
-    if #state > STATE_SIZE then roll_on(counter, string.sub(state, STATE_SIZE + 1)) end
+end
+
+-- Opens the counter at the pair `index`. Its own time never runs back behind what was purged.
+local function open(counter, index, now)
+  local key = KEYS[2 * index - 1]
+  local state = call('HGET', key, 's')
+  counter.key, counter.holds, counter.exists = key, KEYS[2 * index], state ~= false
+  counter.now, counter.was_purged, counter.steps, counter.units = now, false, false, 0
+  if not state then
+    counter.used, counter.held, counter.purged, counter.due = 0, 0, 0, 0
+    return
   end
-  return counter
+  local letter, at
+  counter.used, counter.held, counter.purged, counter.due, letter, at = unpacked(STATE, state)
+  if counter.purged > now then counter.now = counter.purged end
+  if letter == 'w' then
+    roll_on(counter, string.sub(state, at))
+  elseif letter ~= '-' then
+    counter.units, counter.deadline, counter.id = unpacked(AT_HAND, state, at)
+    counter.rule = letter
+  end
+end
+
+-- Tells a counter its window. `ends` is until when the counter is needed, if not for ever.
+local function set_window(counter, letter, number)
+  if letter == 'e' then
+    counter.ends = number
+  else
+    counter.ends = letter == 'f' and 0
+    if letter == 'w' and not counter.steps then roll(counter, number) end
+  end
 end
 
 -- Writes a counter, with more fields.
 local function write(counter, ...)
-  local state = struct.pack(STATE, counter.used, counter.held, counter.purged, counter.due,
-    counter.units, counter.deadline, counter.rule, counter.id)
-  if counter.steps then state = state .. kept(counter) end
+  local used, held, purged, due = counter.used, counter.held, counter.purged, counter.due
+  local state
+  if counter.units > 0 then
+    state = packed(STATE_AT_HAND, used, held, purged, due, counter.rule,
+      counter.units, counter.deadline, counter.id)
+  elseif counter.steps then
+    state = packed(STATE, used, held, purged, due, 'w') .. kept(counter)
+  else
+    state = packed(STATE, used, held, purged, due, '-')
+  end
   call('HSET', counter.key, 's', state, ...)
 end
 
@@ -158,7 +187,7 @@ end
 -- The same for holds on file.
 local function lapse_filed(counter, ids)
   for from = 1, #ids, BATCH do
-    local holds = call('HMGET', counter.key, unpack(ids, from, math.min(from + BATCH - 1, #ids)))
+    local holds = call('HMGET', counter.key, unpack(ids, from, min(from + BATCH - 1, #ids)))
     for _, hold in ipairs(holds) do
       if hold then lapse(counter, parse(hold)) end
     end
@@ -195,7 +224,7 @@ end
 -- Deletes records that are kept no longer.
 local function forget(counter, keep)
   local old = call('ZRANGEBYSCORE', counter.holds, '-inf',
-    math.min(counter.purged, counter.now - keep), 'LIMIT', 0, BATCH)
+    min(counter.purged, counter.now - keep), 'LIMIT', 0, BATCH)
   if #old > 0 then
     call('ZREM', counter.holds, unpack(old))
     call('HDEL', counter.key, unpack(old))

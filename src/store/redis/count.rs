@@ -3,7 +3,8 @@
 use futures::future::try_join_all;
 
 use super::error::failed;
-use super::reply::Reply;
+use super::packed::Packed;
+use super::reply::{Replies, Reply};
 use super::session::Session;
 use crate::count::Count;
 use crate::error::StoreError;
@@ -42,10 +43,12 @@ impl Session {
         let mut call = self.call(&self.scripts.read, counters.iter().copied());
         call.length(self.lease.keep);
         for charge in charges {
-            call.end(&charge.counter).arg(charge.units(units)).optional(charge.ceiling);
+            let mut asked = Packed::default();
+            asked.window(&charge.counter).count(charge.units(units)).ceiling(charge.ceiling);
+            call.packed(&asked);
         }
         let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("count"))?;
-        Reply::new("count", &answer, &counters)
+        Replies::new("count", &answer).next(&counters)
     }
 
     /// Changes all counters that one script reaches, or none. The next call of the same number goes
@@ -79,10 +82,10 @@ impl Session {
             .arg(kind)
             .arg(units);
         for counter in &counters {
-            call.end(counter);
+            call.packed(Packed::default().window(counter));
         }
         let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("change"))?;
-        Reply::new("change", &answer, &counters).map(drop)
+        Replies::new("change", &answer).done(&counters)
     }
 }
 

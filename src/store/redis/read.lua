@@ -3,20 +3,19 @@
 -- KEYS  the counters
 -- ARGV  1 now, or empty: the server's time
 --       2 keep
---         then for each counter: the end of its window, if it has one;
---                                the units that are asked for; the ceiling, or empty: none
--- gives {1, now, used, held, back, ...}  the counts of all counters, without what has lapsed; where a
+--         then for each counter, packed: its window; the units that are asked for; the ceiling
+-- gives {now, 1, used, held, back, ...}  the counts of all counters, without what has lapsed; where a
 --                                        window rolls, when the units fit, else 0
---       {3, now, index}            this counter's window has been over for `keep`
+--       {now, 3, index}                  this counter's window has been over for `keep`
 
 local now, keep = clock(ARGV[1]), tonumber(ARGV[2])
-local answer = { 1, now }
+local answer, counter = { now, 1 }, new()
 
 for index = 1, #KEYS / 2 do
-  local ends = tonumber(ARGV[3 * index])
-  if ends and now >= ends + keep then return { 3, now, index } end
-  local counter = open(index, now)
-  counter.asked, counter.ceiling = tonumber(ARGV[3 * index + 1]), tonumber(ARGV[3 * index + 2])
+  local letter, number, asked, ceiling = unpacked('>c1ddd', ARGV[2 + index])
+  if letter == 'e' and now >= number + keep then return { now, 3, index } end
+  open(counter, index, now)
+  counter.asked, counter.ceiling = asked, ceiling
   if is_due(counter) then
     if counter.deadline <= counter.now then lapse(counter, counter.units, counter.rule) end
     lapse_filed(counter, call('ZRANGEBYSCORE', counter.holds, after(counter.purged), counter.now))

@@ -9,13 +9,13 @@
 
 local now = clock(ARGV[1])
 local lease, keep, linger = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local next_ = 5
+local counter, next_ = new(), 5
 
 for index = 1, #KEYS / 2 do
   local count = tonumber(ARGV[next_])
   local ids = { unpack(ARGV, next_ + 1, next_ + count) }
   next_ = next_ + count + 1
-  local counter = open(index, now)
+  open(counter, index, now)
   for _, id in ipairs(ids) do
     if counter.units > 0 and counter.id == id then
       file(counter)

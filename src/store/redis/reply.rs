@@ -10,7 +10,6 @@ use crate::store::books::RemoteCounter;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Code {
     Denied,
-    /// Or simply done.
     Granted,
     Stale,
 }
@@ -25,30 +24,71 @@ pub(super) struct Reply {
     pub(super) counts: Counts,
 }
 
-impl Reply {
-    /// The answer of a script to `operation` on `counters`: a code, the time, and then counts or
-    /// the index of a counter, as the scripts document.
-    pub(super) fn new(
-        operation: &'static str,
-        values: &[i64],
-        counters: &[&RemoteCounter],
-    ) -> Result<Self, StoreError> {
-        let unknown =
-            || StoreError::permanent(operation, format!("Redis answered {values:?}, not a count"));
-        let [code, now, rest @ ..] = values else { return Err(unknown()) };
-        let code = match code {
-            0 => Code::Denied,
-            1 => Code::Granted,
-            2 => Code::Stale,
-            3 => return Err(skew(rest, counters).unwrap_or_else(unknown)),
-            _ => return Err(unknown()),
+/// The answers of a script to one request after the other: the time, and then for each of them a code,
+/// and counts or the number of a counter, as the scripts document.
+pub(super) struct Replies<'a> {
+    operation: &'static str,
+    values: &'a [i64],
+    rest: &'a [i64],
+}
+
+impl<'a> Replies<'a> {
+    pub(super) fn new(operation: &'static str, values: &'a [i64]) -> Self {
+        Self { operation, values, rest: values.get(1..).unwrap_or_default() }
+    }
+
+    /// The answer to the next request, which was about these counters.
+    pub(super) fn next(&mut self, counters: &[&RemoteCounter]) -> Result<Reply, StoreError> {
+        let code = match self.take(1)? {
+            [0] => Code::Denied,
+            [1] => Code::Granted,
+            [2] => Code::Stale,
+            [3] => return Err(self.skew(counters)),
+            _ => return Err(self.unknown()),
         };
-        let counts = counters.iter().zip(rest.chunks_exact(3)).map(|(counter, count)| Count {
+        let told = if code == Code::Stale { 0 } else { counters.len().saturating_mul(3) };
+        let counts = counters.iter().zip(self.take(told)?.chunks_exact(3));
+        let counts = counts.map(|(counter, count)| Count {
             used: number(count.first()),
             held: number(count.get(1)),
             window: window(counter, count.last()),
         });
-        Ok(Self { code, now: Timestamp::from_millis(*now), counts: counts.collect() })
+        Ok(Reply { code, now: self.now()?, counts: counts.collect() })
+    }
+
+    /// The answer to a request that tells no counts.
+    pub(super) fn done(&mut self, counters: &[&RemoteCounter]) -> Result<(), StoreError> {
+        match self.take(1)? {
+            [1] => Ok(()),
+            [3] => Err(self.skew(counters)),
+            _ => Err(self.unknown()),
+        }
+    }
+
+    fn now(&self) -> Result<Timestamp, StoreError> {
+        let now = self.values.first().ok_or_else(|| self.unknown())?;
+        Ok(Timestamp::from_millis(*now))
+    }
+
+    /// The counter that is named by its number, from 1 on, has been over for too long.
+    fn skew(&mut self, counters: &[&RemoteCounter]) -> StoreError {
+        let number = self.take(1).ok().and_then(<[i64]>::first);
+        let index = number.and_then(|number| usize::try_from(*number).ok()?.checked_sub(1));
+        match index.and_then(|index| counters.get(index)) {
+            Some(counter) => StoreError::clock_skew(counter.window.end),
+            None => self.unknown(),
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [i64], StoreError> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(|| self.unknown())?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn unknown(&self) -> StoreError {
+        let Self { operation, values, .. } = self;
+        StoreError::permanent(operation, format!("Redis answered {values:?}, not a count"))
     }
 }
 
@@ -60,12 +100,6 @@ fn window(counter: &RemoteCounter, back: Option<&i64>) -> Span {
         }
         _ => counter.window,
     }
-}
-
-/// The counter that is named by its index, from 1 on, has been over for too long.
-fn skew(rest: &[i64], counters: &[&RemoteCounter]) -> Option<StoreError> {
-    let index = usize::try_from(*rest.first()?).ok()?.checked_sub(1)?;
-    counters.get(index).map(|counter| StoreError::clock_skew(counter.window.end))
 }
 
 fn number(value: Option<&i64>) -> u64 {

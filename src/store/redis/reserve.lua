@@ -5,30 +5,41 @@
 --       2 lease
 --       3 keep
 --       4 linger: how much longer than needed keys live
---         then for each request: the hold's id;
---                                not_after: the latest instant at which units are held;
---                                patience: how far ahead of now that can be;
---                                the number of its counters,
---                                and for each: the end of its window, or empty: never, or f: it is
---                                              not needed without holds, or w and the length of the
---                                              steps in which it rolls;
---                                              units; the hold's rule; the ceiling, or empty: none
--- gives, for each request
---       {0, now, used, held, back, ...}  denied, with the counts of its counters; where a window
---                                        rolls, when the units fit, else 0
---       {1, now, used, held, back, ...}  granted: likewise, with this hold, and when the first unit
---                                        comes back
---       {2, now}                         too late, or far too early
---       {3, now, number}                 of its counters, this one's window has been over for `keep`
+--         then for each request, packed: the hold's id;
+--                                        not_after: the latest instant at which units are held;
+--                                        patience: how far ahead of now that can be;
+--                                        and for each of its counters: its window; the units; the
+--                                        hold's rule; the ceiling
+-- gives {now, ...}, and then for each request
+--       0, used, held, back, ...  denied, with the counts of its counters; where a window rolls, when
+--                                 the units fit, else 0
+--       1, used, held, back, ...  granted: likewise, with this hold, and when the first unit comes back
+--       2                         too late, or far too early
+--       3, number                 of its counters, this one's window has been over for `keep`
+
+local REQUEST, CHARGE = '>c16dd', '>c1ddc1d'
 
 local now, lease, keep = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local linger = tonumber(ARGV[4])
-local next_key, next_ = 1, 5
-local answers = {}
+-- The counters of a request, and more: there may be some of an earlier one behind them.
+local counters = {}
+local answers, told = { now }, 1
+
+local function tell(answer)
+  told = told + 1
+  answers[told] = answer
+end
+
+-- Tells the counts of a counter, and when so many units come back.
+local function tell_counts(counter, units)
+  answers[told + 1], answers[told + 2] = counter.used, counter.held
+  answers[told + 3] = come_back_at(counter, units)
+  told = told + 3
+end
 
 local function admits(counter)
   local total = counter.held + counter.asked
-  return total <= MAX_COUNT and (not counter.ceiling or counter.used + total <= counter.ceiling)
+  return total <= MAX_COUNT and counter.used + total <= counter.ceiling
 end
 
 -- Whether a hold is on record.
@@ -57,76 +68,71 @@ local function hold(counter, id)
   end
   local moves = ends and (steps or deadline > ends)
   if ends and not counter.exists then
-    live(counter.key, math.max(ends, deadline) + keep, now, linger)
+    live(counter.key, max(ends, deadline) + keep, now, linger)
   elseif moves then
-    outlive(counter.key, math.max(ends, deadline) + keep, now, linger)
+    outlive(counter.key, max(ends, deadline) + keep, now, linger)
   end
   -- A sorted set that had become empty was deleted.
   if filed and (none_filed or moves) then live_alike(counter) end
 end
 
--- The counter of a charge; and whether its window has been over for `keep`.
-local function counter_of(key, ends, asked, rule, ceiling)
-  local counter, window_end = open(key, now), tonumber(ends)
-  counter.asked, counter.asked_rule, counter.ceiling = tonumber(asked), rule, tonumber(ceiling)
-  if window_end then
-    counter.ends = window_end
-    return counter, now >= window_end + keep
+-- Opens the counters of a request: those from `first` on, which are said at `at`. Gives how many they
+-- are; and which of them has been over for `keep`, if one has.
+local function open_all(first, request, at)
+  local count, over = 0, nil
+  while at <= #request do
+    local letter, number, asked, rule, ceiling
+    letter, number, asked, rule, ceiling, at = unpacked(CHARGE, request, at)
+    count = count + 1
+    local counter = counters[count] or new()
+    counters[count] = counter
+    open(counter, first + count - 1, now)
+    set_window(counter, letter, number)
+    counter.asked, counter.asked_rule, counter.ceiling = asked, rule, ceiling
+    if letter == 'e' and now >= number + keep then over = over or count end
   end
-  if ends == 'f' then
-    counter.ends = 0
-  elseif ends ~= '' and not counter.steps then
-    roll(counter, step_of(ends))
-  end
-  return counter, false
+  return count, over
 end
 
--- The counters of a request; or the number of one whose window has been over for `keep`.
-local function counters_of(count)
-  local counters, over = {}, nil
-  for number = 1, count do
-    local counter, is_over = counter_of(next_key, unpack(ARGV, next_, next_ + 3))
-    if is_over then over = over or number end
-    counters[number] = counter
-    next_key, next_ = next_key + 1, next_ + 4
-  end
-  return counters, over
-end
-
-local function decide(counters, id)
+local function decide(count, id)
   local admitted, known = true, false
-  for _, counter in ipairs(counters) do
-    if is_due(counter) then purge(counter, keep) end
-    -- Nobody is denied because of units that have come back.
-    while is_due(counter) and not admits(counter) do purge(counter, keep) end
+  for number = 1, count do
+    local counter = counters[number]
+    if is_due(counter) then
+      purge(counter, keep)
+      -- Nobody is denied because of units that have come back.
+      while is_due(counter) and not admits(counter) do purge(counter, keep) end
+    end
     admitted = admitted and admits(counter)
     known = known or is_known(counter, id)
   end
   local granted = admitted or known
-  local answer = { granted and 1 or 0, now }
-  for number, counter in ipairs(counters) do
+  tell(granted and 1 or 0)
+  for number = 1, count do
+    local counter = counters[number]
     if admitted and not known then
       hold(counter, id)
     elseif counter.was_purged then
       write(counter)
     end
-    answer[3 * number], answer[3 * number + 1] = counter.used, counter.held
-    answer[3 * number + 2] = come_back_at(counter, granted and 1 or missing(counter))
+    tell_counts(counter, granted and 1 or missing(counter))
   end
-  return answer
 end
 
-while ARGV[next_] do
-  local id, not_after, patience, count = unpack(ARGV, next_, next_ + 3)
-  next_ = next_ + 4
-  local counters, over = counters_of(tonumber(count))
+local next_key = 1
+for index = 5, #ARGV do
+  local request = ARGV[index]
+  local id, not_after, patience, at = unpacked(REQUEST, request)
+  local count, over = open_all(next_key, request, at)
+  next_key = next_key + count
   local ahead = not_after - now
-  if ahead < 0 or ahead > tonumber(patience) then
-    table.insert(answers, { 2, now })
+  if ahead < 0 or ahead > patience then
+    tell(2)
   elseif over then
-    table.insert(answers, { 3, now, over })
+    tell(3)
+    tell(over)
   else
-    table.insert(answers, decide(counters, id))
+    decide(count, id)
   end
 end
 return answers

@@ -3,7 +3,8 @@
 use redis::RedisResult;
 
 use super::error::failed;
-use super::reply::{Code, Reply};
+use super::packed::Packed;
+use super::reply::{Code, Replies, Reply};
 use super::session::Session;
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts, Spent};
@@ -103,24 +104,23 @@ impl Session {
         let mut call = self.call(&self.scripts.reserve, counters.into_iter());
         call.length(self.lease.length).length(self.lease.keep).length(self.linger());
         for (request, charges) in requests {
-            call.id(request.id)
-                .arg(request.not_after.as_millis())
-                .length(request.patience)
-                .arg(charges.len());
+            let mut asked = Packed::default();
+            asked.id(request.id).instant(request.not_after).length(request.patience);
             for charge in *charges {
-                call.end(&charge.counter)
-                    .arg(charge.units(request.units))
-                    .arg(match charge.lapse(request.lapse) {
-                        Lapse::GiveBack => "r",
-                        Lapse::Charge => "c",
-                    })
-                    .optional(charge.ceiling);
+                let rule = match charge.lapse(request.lapse) {
+                    Lapse::GiveBack => b'r',
+                    Lapse::Charge => b'c',
+                };
+                let units = charge.units(request.units);
+                asked.window(&charge.counter).count(units).letter(rule).ceiling(charge.ceiling);
             }
+            call.packed(&asked);
         }
-        let answers: Vec<Vec<i64>> = call.run(&self.connection).await?;
-        let replies = requests.iter().zip(&answers).map(|((_, charges), answer)| {
+        let answers: Vec<i64> = call.run(&self.connection).await?;
+        let mut replies = Replies::new("reserve", &answers);
+        let replies = requests.iter().map(|(_, charges)| {
             let counters: Vec<_> = charges.iter().map(|charge| &charge.counter).collect();
-            Reply::new("reserve", answer, &counters)
+            replies.next(&counters)
         });
         Ok(replies.collect())
     }

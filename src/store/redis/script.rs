@@ -6,8 +6,7 @@ use redis::{Arg, Cmd, ErrorKind, FromRedisValue, RedisResult, ServerErrorKind, T
 
 use super::connection::Connection;
 use super::keys::Keys;
-use crate::clock::Timestamp;
-use crate::limits::Measure;
+use super::packed::Packed;
 use crate::store::books::RemoteCounter;
 use crate::store::hold::HoldId;
 
@@ -101,16 +100,8 @@ impl Call<'_> {
         self.arg(millis(length))
     }
 
-    /// The end of a counter's window: empty where it has none, `f` where only what is in flight is
-    /// counted, `w` and the length of a step where it rolls.
-    pub(super) fn end(&mut self, counter: &RemoteCounter) -> &mut Self {
-        if counter.limit.measure() == Measure::InFlight {
-            return self.arg("f");
-        }
-        if let Some(rolling) = counter.limit.rolling() {
-            return self.arg(format!("w{}", millis(rolling.step())));
-        }
-        self.optional(counter.window.resets_at().map(Timestamp::as_millis))
+    pub(super) fn packed(&mut self, packed: &Packed) -> &mut Self {
+        self.arg(packed.as_bytes())
     }
 
     /// Runs the script. It is sent whole only to a server that does not know it: in the same

@@ -3,27 +3,21 @@
 -- KEYS  the counters
 -- ARGV  1 now, or empty: the server's time
 --       2 keep
---       3 the number of settlements
---         for each settlement: the hold's id;
---                              the instant after which it may be settled, or empty: at once
---         then for each counter: the number of its settlements,
---                                and of each its index and
---                                the units spent, or empty: all that were held
+--       3 the settlements, packed: of each the hold's id;
+--                                  the instant after which it may be settled
+--         then for each counter, packed: of each of its settlements the index;
+--                                        the units spent, or less than none: all that were held
 -- gives the indices of the settlements that came too early
+
+local SETTLEMENT, SPENT = '>c16d', '>dd'
 
 local now, keep = clock(ARGV[1]), tonumber(ARGV[2])
 local ids, due, early = {}, {}, {}
-local next_ = 4
-
-local function take()
-  next_ = next_ + 1
-  return ARGV[next_ - 1]
-end
 
 -- Moves what was spent of a hold to where it belongs, by whether the hold lives, has lapsed, or has
 -- lapsed so long ago that it counts as forgotten.
 local function settle(counter, deadline, spent, units, rule, step)
-  spent = spent or units
+  if spent < 0 then spent = units end
   local forgotten = deadline <= counter.now - keep
   if deadline > counter.purged then
     counter.held = counter.held - units
@@ -58,7 +52,7 @@ local function settle_filed(counter, ids, found)
   end
   for at, id in ipairs(ids) do
     if holds[at] and deadlines[at] then
-      settle(counter, tonumber(deadlines[at]), tonumber(found[id]), parse(holds[at]))
+      settle(counter, tonumber(deadlines[at]), found[id], parse(holds[at]))
       table.insert(ended, id)
     end
   end
@@ -69,24 +63,18 @@ local function settle_filed(counter, ids, found)
   return #ended
 end
 
-for index = 1, tonumber(ARGV[3]) do
-  ids[index] = take()
-  local after_ = tonumber(take())
-  due[index] = not after_ or now > after_
-  if not due[index] then table.insert(early, index) end
-end
-
-for index = 1, #KEYS / 2 do
-  local counter = open(index, now)
-  local filed, found, ended = nil, nil, 0
-  for _ = 1, tonumber(take()) do
-    local item, spent = tonumber(take()), take()
-    local id = ids[item]
+-- Ends the holds of a counter that are said.
+local function settle_all(counter, said)
+  local filed, found, ended, at = nil, nil, 0, 1
+  while at <= #said do
+    local index, spent
+    index, spent, at = unpacked(SPENT, said, at)
+    local id = ids[index]
     local at_hand = counter.units > 0 and counter.id == id
-    if due[item] and at_hand and not filed then
-      settle(counter, counter.deadline, tonumber(spent), counter.units, counter.rule)
+    if due[index] and at_hand and not filed then
+      settle(counter, counter.deadline, spent, counter.units, counter.rule)
       counter.units, ended = 0, 1
-    elseif due[item] and counter.exists and not (found and found[id]) then
+    elseif due[index] and counter.exists and not (found and found[id]) then
       -- In its turn: a correction that comes earlier stops at 0.
       if at_hand then file(counter) end
       filed, found = filed or {}, found or {}
@@ -96,5 +84,20 @@ for index = 1, #KEYS / 2 do
   end
   if filed then ended = ended + settle_filed(counter, filed, found) end
   if ended > 0 then write(counter) end
+end
+
+local at = 1
+while at <= #ARGV[3] do
+  local id, after_
+  id, after_, at = unpacked(SETTLEMENT, ARGV[3], at)
+  table.insert(ids, id)
+  table.insert(due, now > after_)
+  if now <= after_ then table.insert(early, #ids) end
+end
+
+local counter = new()
+for index = 1, #KEYS / 2 do
+  open(counter, index, now)
+  settle_all(counter, ARGV[3 + index])
 end
 return early

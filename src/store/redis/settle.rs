@@ -5,8 +5,8 @@ use redis::RedisResult;
 
 use super::error::failed;
 use super::group::Group;
+use super::packed::Packed;
 use super::session::Session;
-use crate::clock::Timestamp;
 use crate::count::Spent;
 use crate::error::StoreError;
 use crate::store::books::{RemoteSettlement, Renewal};
@@ -15,6 +15,9 @@ use crate::store::hold::HoldId;
 /// How many pairs of a hold and a counter one script settles: a script stops the whole server
 /// while it runs.
 const SETTLED: usize = 64;
+
+/// What stands for all units that were held.
+const ALL_HELD: f64 = -1.0;
 
 /// How many pairs of a hold and a counter one script renews.
 const RENEWED: usize = 256;
@@ -41,20 +44,26 @@ impl Session {
     async fn settle_group(&self, group: &Group<'_, RemoteSettlement>) -> RedisResult<Vec<HoldId>> {
         let mut call =
             self.call(&self.scripts.settle, group.counters.iter().map(|(counter, _)| *counter));
-        call.length(self.lease.keep).arg(group.items.len());
+        let mut settlements = Packed::default();
         for settlement in &group.items {
-            call.id(settlement.id).optional(settlement.after.map(Timestamp::as_millis));
+            settlements.id(settlement.id);
+            match settlement.after {
+                Some(after) => settlements.instant(after),
+                None => settlements.number(f64::NEG_INFINITY),
+            };
         }
+        call.length(self.lease.keep).packed(&settlements);
         for (counter, items) in &group.counters {
-            call.arg(items.len());
-            for (index, settlement) in numbered(items, &group.items) {
-                let spent = match settlement.spent.counted(counter.limit.measure()) {
-                    Spent::Held | Spent::Refund => None,
-                    Spent::Units(units) => Some(units),
-                    Spent::Nothing => Some(0),
+            let mut spent = Packed::default();
+            for (number, settlement) in numbered(items, &group.items) {
+                spent.count(number);
+                match settlement.spent.counted(counter.limit.measure()) {
+                    Spent::Held | Spent::Refund => spent.number(ALL_HELD),
+                    Spent::Units(units) => spent.count(units),
+                    Spent::Nothing => spent.count(0),
                 };
-                call.arg(index).optional(spent);
             }
+            call.packed(&spent);
         }
         let early: Vec<usize> = call.run(&self.connection).await?;
         let item = |index: &usize| group.items.get(index.checked_sub(1)?).map(|item| item.id);
@@ -81,10 +90,13 @@ impl Session {
     }
 }
 
-/// The items of a counter, each with its index in the script.
+/// The items of a counter, each with its number in the script.
 fn numbered<'a>(
     indices: &[usize],
     items: &'a [&RemoteSettlement],
-) -> impl Iterator<Item = (usize, &'a RemoteSettlement)> {
-    indices.iter().filter_map(|index| Some((index.saturating_add(1), *items.get(*index)?)))
+) -> impl Iterator<Item = (u64, &'a RemoteSettlement)> {
+    indices.iter().filter_map(|index| {
+        let item = *items.get(*index)?;
+        Some((u64::try_from(*index).ok()?.saturating_add(1), item))
+    })
 }
