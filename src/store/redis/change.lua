@@ -46,8 +46,8 @@ local function take(counter, wanted)
   end
 end
 
-local function change(counter, is_new)
-  local ends, steps = counter.ends, counter.steps
+local function change(counter, is_new_line)
+  local ends, steps, is_new = counter.ends, counter.steps, not counter.exists
   -- What has lapsed and is charged is used already, and must not be added after a reset.
   while is_due(counter) do purge(counter, keep) end
   if kind == 'd' then charge(counter, nil, units)
@@ -55,9 +55,9 @@ local function change(counter, is_new)
   else take(counter, counter.used) end
   -- Also where it makes nothing of nothing: sent again, it must not change what came in between.
   write(counter, line, packed(LINE, sequence, now))
-  if is_new then forget_lines(counter) end
+  if is_new_line then forget_lines(counter) end
   if steps then ends = (steps.newest + STEPS) * steps.step end
-  if ends and not counter.exists then
+  if ends and is_new then
     live(counter.key, max(ends, now) + keep, now, linger)
   elseif steps then
     outlive(counter.key, ends + keep, now, linger)

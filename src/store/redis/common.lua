@@ -120,12 +120,15 @@ local function new()
   }
 end
 
--- Opens the counter at the pair `index`. Its own time never runs back behind what was purged.
+-- Opens the counter at the pair `index`. Its own time never runs back behind what was purged. If it is
+-- open already, it is as it was written.
 local function open(counter, index, now)
   local key = KEYS[2 * index - 1]
+  counter.was_purged = false
+  if counter.key == key then return end
   local state = call('HGET', key, 's')
   counter.key, counter.holds, counter.exists = key, KEYS[2 * index], state ~= false
-  counter.now, counter.was_purged, counter.steps, counter.units = now, false, false, 0
+  counter.now, counter.steps, counter.units = now, false, 0
   if not state then
     counter.used, counter.held, counter.purged, counter.due = 0, 0, 0, 0
     return
@@ -164,6 +167,7 @@ local function write(counter, ...)
     state = packed(STATE, used, held, purged, due, '-')
   end
   call('HSET', counter.key, 's', state, ...)
+  counter.exists = true
 end
 
 -- A hold as it is on file.

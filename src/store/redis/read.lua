@@ -9,11 +9,12 @@
 --       {now, 3, index}                  this counter's window has been over for `keep`
 
 local now, keep = clock(ARGV[1]), tonumber(ARGV[2])
-local answer, counter = { now, 1 }, new()
+local answer = { now, 1 }
 
 for index = 1, #KEYS / 2 do
   local letter, number, asked, ceiling = unpacked('>c1ddd', ARGV[2 + index])
   if letter == 'e' and now >= number + keep then return { now, 3, index } end
+  local counter = new()
   open(counter, index, now)
   counter.asked, counter.ceiling = asked, ceiling
   if is_due(counter) then

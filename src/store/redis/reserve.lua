@@ -54,7 +54,7 @@ end
 local function hold(counter, id)
   local deadline, ends, steps = counter.now + lease, counter.ends, counter.steps
   if steps then ends = (steps.newest + STEPS) * steps.step end
-  local none_filed = counter.held == counter.units
+  local is_new, none_filed = not counter.exists, counter.held == counter.units
   if counter.held == 0 or deadline < counter.due then counter.due = deadline end
   counter.held = counter.held + counter.asked
   local filed = counter.units > 0 or steps
@@ -67,7 +67,7 @@ local function hold(counter, id)
     write(counter)
   end
   local moves = ends and (steps or deadline > ends)
-  if ends and not counter.exists then
+  if ends and is_new then
     live(counter.key, max(ends, deadline) + keep, now, linger)
   elseif moves then
     outlive(counter.key, max(ends, deadline) + keep, now, linger)
@@ -86,6 +86,8 @@ local function open_all(first, request, at)
     count = count + 1
     local counter = counters[count] or new()
     counters[count] = counter
+    -- The first alone stays open for the next request: two could be the same counter's.
+    if count > 1 then counter.key = '' end
     open(counter, first + count - 1, now)
     set_window(counter, letter, number)
     counter.asked, counter.asked_rule, counter.ceiling = asked, rule, ceiling

@@ -86,13 +86,13 @@ local function settle_all(counter, said)
   if ended > 0 then write(counter) end
 end
 
-local at = 1
-while at <= #ARGV[3] do
+local settlements, at, count = ARGV[3], 1, 0
+while at <= #settlements do
   local id, after_
-  id, after_, at = unpacked(SETTLEMENT, ARGV[3], at)
-  table.insert(ids, id)
-  table.insert(due, now > after_)
-  if now <= after_ then table.insert(early, #ids) end
+  id, after_, at = unpacked(SETTLEMENT, settlements, at)
+  count = count + 1
+  ids[count], due[count] = id, now > after_
+  if now <= after_ then table.insert(early, count) end
 end
 
 local counter = new()
