@@ -66,10 +66,10 @@ use crate::limits::Span;
 ///
 /// | | window | rolling |
 /// |---|---|---|
-/// | a counter | 260 | 440, or 590 when it is used in every step |
-/// | its first hold in flight | none | 290 |
-/// | its second | 240 | 100 |
-/// | each further one | 50 to 65 | 120 |
+/// | a counter | 230 | 290 to 560, by how many of its steps it is used in |
+/// | its first hold in flight | 40 | 210 to 290 |
+/// | its second | 240 | 50 to 100 |
+/// | each further one | 50 to 65 | 65 to 120 |
 /// | the same, where more than 120 are in flight at once | 220 | 230 |
 ///
 /// Once it has [lapsed](Lease), or been renewed, a first hold takes what a second one does. What has been
