@@ -5,6 +5,7 @@ mod faults;
 mod file;
 mod opened_at_once;
 mod sweep;
+mod together;
 
 use tower_quota::ManualClock;
 use tower_quota::store::{Lease, SqliteBooks};

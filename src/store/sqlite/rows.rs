@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Row, query};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Row, Sqlite, query};
 
-use super::statements::Statements;
-
+use super::statements::{EachRow, Statements, TOGETHER};
 use crate::clock::{Clock, Timestamp};
 use crate::limits::Span;
 use crate::store::books::Lapse;
 use crate::store::hold::HoldId;
 use crate::store::sql::decode::{bucket_bytes, counter, due, hold, instant, key, step, window};
-use crate::store::sql::draft::{Draft, Key, Rows};
+use crate::store::sql::draft::{CounterPage, Draft, Key, Rows};
 use crate::store::sql::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
 use crate::store::sql::sweep::SweptRows;
 
@@ -31,16 +31,18 @@ impl Rows for SqliteRows<'_> {
         &mut self,
         wanted: &BTreeMap<Key, Option<Timestamp>>,
     ) -> sqlx::Result<Vec<(Key, CounterRow)>> {
-        let mut counters = Vec::new();
-        for (key, end) in wanted {
-            let select = query(self.statements.counter.clone()).bind(key.to_vec());
-            if let Some(row) = select.fetch_optional(&mut *self.connection).await? {
-                counters.push((key.clone(), counter(&row)?));
-            } else if let Some(end) = end {
-                self.ends.insert(key.clone(), *end);
+        let keys: Vec<_> = wanted.keys().collect();
+        // Each once, though some are read twice.
+        let mut counters = BTreeMap::new();
+        for some in keys.chunks(TOGETHER) {
+            let select = bind(&self.statements.counter, some, |it, key| it.bind(key.to_vec()));
+            for row in select.fetch_all(&mut *self.connection).await? {
+                counters.insert(key(&row)?, counter(&row)?);
             }
         }
-        Ok(counters)
+        let made = wanted.iter().filter(|(key, _)| !counters.contains_key(*key));
+        self.ends.extend(made.filter_map(|(key, end)| Some((key.clone(), (*end)?))));
+        Ok(counters.into_iter().collect())
     }
 
     async fn now(&mut self) -> sqlx::Result<Timestamp> {
@@ -71,13 +73,11 @@ impl Rows for SqliteRows<'_> {
         wanted: &[(Key, HoldId)],
     ) -> sqlx::Result<Vec<((Key, HoldId), HoldRow)>> {
         let mut holds = Vec::new();
-        for (key, id) in wanted {
-            let select = query(self.statements.hold.clone())
-                .bind(key.to_vec())
-                .bind(to_bits(id.nonce))
-                .bind(to_bits(id.sequence));
-            if let Some(row) = select.fetch_optional(&mut *self.connection).await? {
-                holds.push(((key.clone(), *id), hold(&row)?));
+        for some in wanted.chunks(TOGETHER) {
+            let select = bind(&self.statements.hold, some, bind_name);
+            for row in select.fetch_all(&mut *self.connection).await? {
+                let [nonce, sequence] = [row.try_get("nonce")?, row.try_get("seq")?].map(from_bits);
+                holds.push(((key(&row)?, HoldId { nonce, sequence }), hold(&row)?));
             }
         }
         Ok(holds)
@@ -107,36 +107,20 @@ impl Rows for SqliteRows<'_> {
     }
 
     async fn write(&mut self, draft: &Draft) -> sqlx::Result<()> {
-        for (key, page) in draft.changed_counters() {
-            // Of one that is there, it stays what it is, unless its window rolls.
-            let end = self.ends.get(key).copied();
-            let end = page.row.needed_until().or(end).unwrap_or(Timestamp::MAX);
-            let put = query(self.statements.put_counter.clone())
-                .bind(key.to_vec())
-                .bind(page.row.used)
-                .bind(page.row.held)
-                .bind(page.row.lapse_at.map(Timestamp::as_millis))
-                .bind(end.as_millis())
-                .bind(page.row.buckets.as_ref().map(step))
-                .bind(page.row.buckets.as_ref().map(bucket_bytes));
+        let changed: Vec<_> = draft.changed_counters().collect();
+        for some in changed.chunks(TOGETHER) {
+            let bind_one = |put, row: &_| bind_counter(put, row, &self.ends);
+            let put = bind(&self.statements.put_counter, some, bind_one);
             put.execute(&mut *self.connection).await?;
         }
-        for ((key, id), row) in draft.put_holds() {
-            let put = query(self.statements.put_hold.clone())
-                .bind(key.to_vec())
-                .bind(to_bits(id.nonce))
-                .bind(to_bits(id.sequence))
-                .bind(row.units)
-                .bind(row.lapse == Lapse::Charge)
-                .bind(row.deadline.as_millis())
-                .bind(row.made_at.map(Timestamp::as_millis));
+        let new: Vec<_> = draft.put_holds().collect();
+        for some in new.chunks(TOGETHER) {
+            let put = bind(&self.statements.put_hold, some, bind_hold);
             put.execute(&mut *self.connection).await?;
         }
-        for (key, id) in draft.dropped_holds() {
-            let drop = query(self.statements.drop_hold.clone())
-                .bind(key.to_vec())
-                .bind(to_bits(id.nonce))
-                .bind(to_bits(id.sequence));
+        let settled: Vec<_> = draft.dropped_holds().collect();
+        for some in settled.chunks(TOGETHER) {
+            let drop = bind(&self.statements.drop_hold, some, |it, name| bind_name(it, name));
             drop.execute(&mut *self.connection).await?;
         }
         for ((key, nonce), sequence) in draft.changed_lines() {
@@ -157,6 +141,45 @@ impl Rows for SqliteRows<'_> {
         }
         Ok(())
     }
+}
+
+/// A statement that is being bound.
+type Bound = Query<'static, Sqlite, SqliteArguments>;
+
+/// A statement for each row. Some are done twice, which makes no difference, so that there are few
+/// numbers of them.
+fn bind<T>(statement: &EachRow, rows: &[T], bind_one: impl Fn(Bound, &T) -> Bound) -> Bound {
+    let times = rows.len().next_power_of_two();
+    rows.iter().cycle().take(times).fold(query(statement.times(times)), bind_one)
+}
+
+fn bind_name(query: Bound, (key, id): &(Key, HoldId)) -> Bound {
+    query.bind(key.to_vec()).bind(to_bits(id.nonce)).bind(to_bits(id.sequence))
+}
+
+fn bind_counter(
+    query: Bound,
+    (key, page): &(&Key, &CounterPage),
+    ends: &HashMap<Key, Timestamp>,
+) -> Bound {
+    // Of one that is there, it stays what it is, unless its window rolls.
+    let end = page.row.needed_until().or_else(|| ends.get(*key).copied());
+    query
+        .bind(key.to_vec())
+        .bind(page.row.used)
+        .bind(page.row.held)
+        .bind(page.row.lapse_at.map(Timestamp::as_millis))
+        .bind(end.unwrap_or(Timestamp::MAX).as_millis())
+        .bind(page.row.buckets.as_ref().map(step))
+        .bind(page.row.buckets.as_ref().map(bucket_bytes))
+}
+
+fn bind_hold(query: Bound, (name, row): &(&(Key, HoldId), &HoldRow)) -> Bound {
+    bind_name(query, name)
+        .bind(row.units)
+        .bind(row.lapse == Lapse::Charge)
+        .bind(row.deadline.as_millis())
+        .bind(row.made_at.map(Timestamp::as_millis))
 }
 
 impl SweptRows for SqliteRows<'_> {

@@ -1,22 +1,37 @@
 //! The statements, with the tables' names in them.
 
-use sqlx::SqlStr;
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::store::sql::statements::{AFTER, CLOSED, DUE, MARK, READ};
 use crate::store::sql::tables::Tables;
+
+/// How many rows are read or written in one go at most. Each go hands statements to a thread and
+/// their answers back, which takes longer than SQLite takes for a row.
+pub(super) const TOGETHER: usize = 64;
+
+/// A statement for a row, which is done for several in one go.
+#[derive(Debug)]
+pub(super) struct EachRow(SqlStr);
+
+impl EachRow {
+    /// The statement, so many times. It stays prepared for each number: they had better be few.
+    pub(super) fn times(&self, rows: usize) -> SqlStr {
+        AssertSqlSafe(vec![self.0.as_str(); rows].join(";")).into_sql_str()
+    }
+}
 
 /// All statements.
 #[derive(Debug)]
 pub(super) struct Statements {
     pub(super) read: SqlStr,
-    pub(super) counter: SqlStr,
-    pub(super) hold: SqlStr,
+    pub(super) counter: EachRow,
+    pub(super) hold: EachRow,
     pub(super) line: SqlStr,
     pub(super) mark: SqlStr,
     pub(super) due: SqlStr,
-    pub(super) put_counter: SqlStr,
-    pub(super) put_hold: SqlStr,
-    pub(super) drop_hold: SqlStr,
+    pub(super) put_counter: EachRow,
+    pub(super) put_hold: EachRow,
+    pub(super) drop_hold: EachRow,
     pub(super) put_line: SqlStr,
     pub(super) closed: SqlStr,
     pub(super) after: SqlStr,
@@ -32,37 +47,38 @@ pub(super) struct Statements {
 impl Statements {
     pub(super) fn new(tables: &Tables) -> Self {
         let named = |statement: &str| tables.name_in(statement);
+        let each = |statement: &str| EachRow(named(statement));
         Self {
             read: named(&format!(
                 "{} key = $2",
                 READ.replace("{now}", "$1").replace("{list}", "group_concat")
             )),
-            counter: named(
-                "SELECT used, held, lapse_at, step, buckets FROM {counter} WHERE key = $1",
+            counter: each(
+                "SELECT key, used, held, lapse_at, step, buckets FROM {counter} WHERE key = ?",
             ),
-            hold: named(
-                "SELECT units, charge, deadline, lapsed, made_at FROM {hold}
-                WHERE key = $1 AND nonce = $2 AND seq = $3",
+            hold: each(
+                "SELECT key, nonce, seq, units, charge, deadline, lapsed, made_at FROM {hold}
+                WHERE key = ? AND nonce = ? AND seq = ?",
             ),
             line: named("SELECT seq FROM {merged} WHERE key = $1 AND nonce = $2"),
             mark: named(MARK),
             due: named(DUE),
-            put_counter: named(
+            put_counter: each(
                 "INSERT INTO {counter} (key, used, held, lapse_at, ends_at, step, buckets)
-                VALUES ($1, $2, $3, $4, $5, $6, $7)
+                VALUES (?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (key) DO UPDATE
                 SET used = excluded.used, held = excluded.held, lapse_at = excluded.lapse_at,
                     step = excluded.step, buckets = excluded.buckets,
                     ends_at = iif(excluded.step IS NULL, {counter}.ends_at, excluded.ends_at)",
             ),
-            put_hold: named(
+            put_hold: each(
                 "INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, made_at, lapsed)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE)
+                VALUES (?, ?, ?, ?, ?, ?, ?, FALSE)
                 ON CONFLICT (key, nonce, seq) DO UPDATE
                 SET units = excluded.units, charge = excluded.charge, deadline = excluded.deadline,
                     lapsed = FALSE",
             ),
-            drop_hold: named("DELETE FROM {hold} WHERE key = $1 AND nonce = $2 AND seq = $3"),
+            drop_hold: each("DELETE FROM {hold} WHERE key = ? AND nonce = ? AND seq = ?"),
             put_line: named(
                 "INSERT INTO {merged} (key, nonce, seq, seen_at) VALUES ($1, $2, $3, $4)
                 ON CONFLICT (key, nonce) DO UPDATE
