@@ -57,8 +57,8 @@ type Key = (ProfileId, Arc<LimitKey>, Timestamp);
 #[derive(Clone, Copy)]
 struct Entry {
     count: Count,
-    /// The units of the request that was denied, and its time.
-    units: u64,
+    /// Whether the request that was denied would not have fitted here, and when it was.
+    was_full: bool,
     as_of: Timestamp,
 }
 
@@ -98,8 +98,8 @@ impl<S: Store> ExhaustedCache<S> {
             }
             let used_alone = Count { held: 0, ..entry.count };
             let rolls = charge.counter.limit.rolling().is_some();
-            if rolls && !charge.admits(&entry.count, request.units.max(entry.units)) {
-                // It is the one to say when these units fit, and has said when the others do.
+            if rolls && (entry.was_full || !charge.admits(&entry.count, request.units)) {
+                // It is the one to say when these units fit, or has said when others do.
                 return None;
             }
             exhausted |= !charge.admits(&used_alone, request.units);
@@ -172,10 +172,16 @@ impl<S: Store> Store for ExhaustedCache<S> {
         }
         let (units, as_of) = (request.units, request.now);
         let keys = request.charges.iter().map(|charge| key(&charge.counter)).collect();
+        let asked = |of: &Charge<'_>| (of.counter.limit.measure().held(units), of.ceiling);
+        let asked: Vec<_> = request.charges.iter().map(asked).collect();
         let (memory, given_back) = (self.memory.clone(), self.memory.given_back());
         self.inner.reserve(request).map(move |verdict| {
             if let Ok(Verdict::Denied(counts)) = &verdict {
-                let entries = counts.iter().map(|count| Entry { count: *count, units, as_of });
+                let entries = counts.iter().zip(asked).map(|(count, (units, ceiling))| Entry {
+                    count: *count,
+                    was_full: ceiling.is_some_and(|ceiling| !count.admits(units, ceiling)),
+                    as_of,
+                });
                 memory.remember(keys, entries, given_back);
             }
             verdict

@@ -7,7 +7,10 @@ use tokio::sync::watch;
 use tower_quota::store::{
     Answer, Change, Charge, Counter, ExhaustedCache, Reserve, Store, Verdict,
 };
-use tower_quota::{Count, Limit, ManualClock, Mode, Plan, Quotas, StoreError, Timestamp, Window};
+use tower_quota::{
+    Count, Limit, ManualClock, Mode, Plan, Profile, Quotas, QuotasBuilder, Scope, StoreError,
+    Timestamp, Window,
+};
 
 use crate::support::{
     SharedBooks, SlowStore, at, denied, granted, noon, now, profile, reserve, reserve_units, spend,
@@ -281,4 +284,36 @@ async fn a_denial_of_before_a_slow_credit_is_not_remembered_after_it() {
     open.send_replace(true);
     credit.await.unwrap();
     granted(reserve(&quotas, &payer)).commit();
+}
+
+/// A count that two plans share by different amounts may be full for one of them alone.
+#[test]
+fn a_denial_of_one_plan_says_nothing_of_when_another_fits() {
+    let clock = noon();
+    let shared = |amount| {
+        let limit = Limit::new(amount, Window::Rolling(Duration::from_secs(3_600)));
+        limit.scope(Scope::Everyone).named("all")
+    };
+    let plan = |name, all, daily| {
+        let daily = Limit::new(daily, Window::Day).named("daily");
+        Plan::new(name).feature("remix", [shared(all), daily])
+    };
+    let books = SharedBooks::default();
+    let builder = || {
+        let plans = [plan("free", 6, 50), plan("pro", 100, 2)];
+        plans.into_iter().fold(Quotas::builder().clock(clock.clone()), QuotasBuilder::plan)
+    };
+    let cached = builder().store(ExhaustedCache::new(books.clone())).build().unwrap();
+    let direct = builder().store(books.clone()).build().unwrap();
+    let (free, pro) = (Profile::new("f", "free"), Profile::new("p", "pro"));
+    spend(&cached, &pro, 2);
+    clock.advance(Duration::from_secs(600));
+    spend(&cached, &free, 4);
+    let _ = denied(reserve_units(&cached, &pro, 4));
+    let _ = denied(reserve_units(&cached, &free, 4));
+    let [of_cache, of_books] = [&cached, &direct].map(|quotas| {
+        let denial = denied(reserve_units(quotas, &pro, 4));
+        denial.standing().statuses().collect::<Vec<_>>()
+    });
+    assert_eq!(of_cache, of_books);
 }

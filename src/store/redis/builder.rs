@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::RedisBooks;
 use super::check::{check_scripts, warnings};
 use super::error::failed;
@@ -92,7 +94,9 @@ impl RedisBooksBuilder {
         let scripts = Scripts::new();
         check_scripts(&scripts, &keys, &connection).await.map_err(failed("connect"))?;
         let warnings = warnings(&connection).await;
-        let session = Session { connection, scripts, keys, lease: self.lease, clock: self.clock };
+        let runtime = Handle::current();
+        let (lease, clock) = (self.lease, self.clock);
+        let session = Session { connection, runtime, scripts, keys, lease, clock };
         Ok(RedisBooks { session: Arc::new(session), line: Arc::default(), warnings })
     }
 }

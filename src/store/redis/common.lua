@@ -21,7 +21,7 @@ local MAX_COUNT = 9000000000000000
 -- The most holds that are purged at a time, and the most fields that one command is given.
 local BATCH = 1000
 -- A state is packed, for it is read and written by every call: as one field, without numbers to
--- parse, and no longer than what a small hash may have in it.
+-- parse, and, where the window does not roll, no longer than what a small hash may have in it.
 --   used, held  units. Held are those of all holds whose deadline is after purged
 --   purged      the deadline up to which lapsed holds have been purged from held
 --   due         where something is held: no hold has a deadline after purged and before due
@@ -121,7 +121,7 @@ local function new()
 end
 
 -- Opens the counter at the pair `index`. Its own time never runs back behind what was purged. If it is
--- open already, it is as it was written.
+-- open already, it is as it is kept: whoever changes it writes it.
 local function open(counter, index, now)
   local key = KEYS[2 * index - 1]
   counter.was_purged = false
@@ -144,7 +144,8 @@ local function open(counter, index, now)
   end
 end
 
--- Tells a counter its window. `ends` is until when the counter is needed, if not for ever.
+-- Tells a counter its window. `ends` is until when the counter is needed without holds: 0 is not at
+-- all, false is for ever. Where the window rolls, its steps say it.
 local function set_window(counter, letter, number)
   if letter == 'e' then
     counter.ends = number

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::script::millis;
 use crate::clock::Timestamp;
 use crate::limits::Measure;
 use crate::store::books::RemoteCounter;
@@ -42,7 +43,7 @@ impl Packed {
     }
 
     pub(super) fn length(&mut self, length: Duration) -> &mut Self {
-        self.number(nearest(i128::try_from(length.as_millis()).unwrap_or(i128::MAX)))
+        self.count(millis(length))
     }
 
     /// What counts are checked against: infinite if there is nothing.

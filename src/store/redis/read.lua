@@ -14,6 +14,7 @@ local answer = { now, 1 }
 for index = 1, #KEYS / 2 do
   local letter, number, asked, ceiling = unpacked('>c1ddd', ARGV[2 + index])
   if letter == 'e' and now >= number + keep then return { now, 3, index } end
+  -- A new one each time: what has lapsed is taken from it, and that is not written.
   local counter = new()
   open(counter, index, now)
   counter.asked, counter.ceiling = asked, ceiling

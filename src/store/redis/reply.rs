@@ -53,7 +53,8 @@ impl<'a> Replies<'a> {
             held: number(count.get(1)),
             window: window(counter, count.last()),
         });
-        Ok(Reply { code, now: self.now()?, counts: counts.collect() })
+        let counts = counts.collect();
+        Ok(Reply { code, now: self.now()?, counts })
     }
 
     /// The answer to a request that tells no counts.
@@ -65,9 +66,11 @@ impl<'a> Replies<'a> {
         }
     }
 
-    fn now(&self) -> Result<Timestamp, StoreError> {
-        let now = self.values.first().ok_or_else(|| self.unknown())?;
-        Ok(Timestamp::from_millis(*now))
+    fn now(&mut self) -> Result<Timestamp, StoreError> {
+        match self.values.first() {
+            Some(now) => Ok(Timestamp::from_millis(*now)),
+            None => Err(self.unknown()),
+        }
     }
 
     /// The counter that is named by its number, from 1 on, has been over for too long.
@@ -81,12 +84,16 @@ impl<'a> Replies<'a> {
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [i64], StoreError> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(|| self.unknown())?;
+        let Some((taken, rest)) = self.rest.split_at_checked(count) else {
+            return Err(self.unknown());
+        };
         self.rest = rest;
         Ok(taken)
     }
 
-    fn unknown(&self) -> StoreError {
+    /// After that, nobody knows where the next answer begins.
+    fn unknown(&mut self) -> StoreError {
+        self.rest = &[];
         let Self { operation, values, .. } = self;
         StoreError::permanent(operation, format!("Redis answered {values:?}, not a count"))
     }

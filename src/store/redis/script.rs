@@ -128,7 +128,7 @@ impl Call<'_> {
 }
 
 /// In milliseconds, at most some 30,000 years: what scripts can still add to an instant.
-fn millis(length: Duration) -> u64 {
+pub(super) fn millis(length: Duration) -> u64 {
     const LONGEST: u64 = 1_000_000_000_000_000;
     u64::try_from(length.as_millis()).map_or(LONGEST, |millis| millis.min(LONGEST))
 }

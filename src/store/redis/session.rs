@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::connection::Connection;
 use super::group::Reach;
 use super::keys::Keys;
@@ -12,6 +14,8 @@ use crate::store::books::{Lease, RemoteCounter};
 /// A connection, and how it is used.
 pub(super) struct Session {
     pub(super) connection: Connection,
+    /// Where the connection is served, and so does whatever nobody in particular waits for.
+    pub(super) runtime: Handle,
     pub(super) scripts: Scripts,
     pub(super) keys: Keys,
     pub(super) lease: Lease,

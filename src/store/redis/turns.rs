@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
 use tokio::task::yield_now;
 
 use super::error::{failed, is_transient};
@@ -82,8 +81,9 @@ struct Ahead {
 impl Drop for Ahead {
     fn drop(&mut self) {
         let Some(mut place) = self.place.take() else { return };
-        if let (Ok(runtime), Some(asks)) = (Handle::try_current(), place.next()) {
-            runtime.spawn(self.session.clone().work(place, asks));
+        if let Some(asks) = place.next() {
+            // Not where the caller is: its runtime may be over with it, or stand still.
+            self.session.runtime.spawn(self.session.clone().work(place, asks));
         }
     }
 }

@@ -7,7 +7,7 @@ use tower_quota::store::{
 };
 use tower_quota::{Timestamp, Window};
 
-use super::{ask, books, charges, counter, hold, id, now, settlement};
+use super::{ask, books, charges, counter, hold, id, now, read, settlement};
 use crate::support::servers::Redis;
 
 /// When each key expires, in milliseconds since the epoch; negative: never.
@@ -125,4 +125,16 @@ async fn a_hold_that_is_renewed_past_the_end_of_its_window_keeps_its_counter() {
     // And no key is given a shorter life.
     hold(&short, 3, &ending).await;
     at_least(expiries(&server).await, Duration::from_secs(900 + 60));
+}
+
+#[tokio::test]
+async fn the_longest_window_expires_as_well() {
+    let (server, books, clock) = books().await;
+    let longest = Window::Rolling(Duration::from_millis(i64::MAX.unsigned_abs()));
+    let counter = counter("ada", longest, now(&clock));
+    hold(&books, 1, std::slice::from_ref(&counter)).await;
+    assert_eq!(read(&books, &counter).await, (0, 1));
+    let expiries = expiries(&server).await;
+    assert_eq!(expiries.len(), 2);
+    assert!(expiries.iter().all(|left| *left > 0), "{expiries:?}");
 }

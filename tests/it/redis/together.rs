@@ -2,11 +2,13 @@
 
 use futures::FutureExt;
 use futures::future::join_all;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
 use tower_quota::Window;
 use tower_quota::store::{Held, RemoteBooks};
 
 use super::scripts::calls;
-use super::{ask, books, counter, now, read, request};
+use super::{PATIENCE, ask, books, counter, hold, now, read, request};
 
 const MANY: u64 = 40;
 
@@ -72,4 +74,29 @@ async fn who_gives_up_leaves_the_others_their_answers() {
     for verdict in join_all(calls).await {
         assert!(matches!(verdict.unwrap().held, Held::Granted(_)));
     }
+}
+
+/// A runtime that is driven no more, once its callers have what they asked for, leaves nobody waiting.
+#[test]
+fn runtimes_that_stand_still_keep_nobody_waiting() {
+    let driven = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (_server, books, clock) = driven.block_on(books());
+    let of = |name: String| [counter(name, Window::Day, now(&clock))];
+    let still: Vec<Runtime> = (0..8)
+        .map(|name| {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let numbers = (0..10).map(|number| name * 10 + number);
+                let counters = of(name.to_string());
+                join_all(numbers.map(|number| hold(&books, number, &counters))).await;
+            });
+            runtime
+        })
+        .collect();
+    driven.block_on(async {
+        let last = of("last".into());
+        let last = hold(&books, 1_000, &last);
+        timeout(PATIENCE, last).await.expect("the places of others are not free");
+    });
+    drop(still);
 }
