@@ -30,13 +30,7 @@ pub(super) struct Counters {
 
 /// Where a counter is, or would be.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
-    hash: u64,
-    spot: Spot,
-}
-
-#[derive(Clone, Copy)]
-enum Spot {
+pub(super) enum Place {
     /// In this slot.
     There(usize),
     /// Nowhere: nothing has happened in it yet.
@@ -49,9 +43,9 @@ impl Place {
     /// The slot of a counter that is there.
     #[inline]
     pub(super) fn slot(self) -> Option<usize> {
-        match self.spot {
-            Spot::There(slot) => Some(slot),
-            Spot::Nowhere | Spot::After(_) => None,
+        match self {
+            Self::There(slot) => Some(slot),
+            Self::Nowhere | Self::After(_) => None,
         }
     }
 }
@@ -95,7 +89,7 @@ impl Counters {
 
     fn place(&self, scope: u64, counter: &Counter<'_>, now: Timestamp) -> Place {
         let mark = mark(counter.limit, counter.window);
-        let hash = counter_hash(&self.hasher, scope, counter.limit, mark);
+        let hash = self.hash(scope, counter);
         let found = self.slots.find(hash, |slot| {
             self.entries.get(*slot).is_some_and(|entry| {
                 entry.mark() == mark
@@ -103,22 +97,27 @@ impl Counters {
                     && (Arc::ptr_eq(&entry.limit, counter.limit) || entry.limit == *counter.limit)
             })
         });
-        let spot = match found.copied() {
+        match found.copied() {
             Some(slot) if counter.limit.longest_window().is_some() => {
                 self.follow(slot, counter, now)
             }
-            Some(slot) => Spot::There(slot),
-            None => Spot::Nowhere,
-        };
-        Place { hash, spot }
+            Some(slot) => Place::There(slot),
+            None => Place::Nowhere,
+        }
+    }
+
+    #[inline]
+    fn hash(&self, scope: u64, counter: &Counter<'_>) -> u64 {
+        let mark = mark(counter.limit, counter.window);
+        counter_hash(&self.hasher, scope, counter.limit, mark)
     }
 
     /// Where the window is that counts at `now`, after the last one in this slot.
-    fn follow(&self, slot: usize, counter: &Counter<'_>, now: Timestamp) -> Spot {
+    fn follow(&self, slot: usize, counter: &Counter<'_>, now: Timestamp) -> Place {
         match self.entries.get(slot).map(|last| last.count.window) {
-            Some(last) if counter.window_after(last, now) == last => Spot::There(slot),
-            Some(_) => Spot::After(slot),
-            None => Spot::Nowhere,
+            Some(last) if counter.window_after(last, now) == last => Place::There(slot),
+            Some(_) => Place::After(slot),
+            None => Place::Nowhere,
         }
     }
 
@@ -145,30 +144,43 @@ impl Counters {
 
     /// The window of a counter that is not there.
     fn new_window(&self, place: Place, counter: &Counter<'_>, now: Timestamp) -> Span {
-        match place.spot {
-            Spot::After(last) => {
+        match place {
+            Place::After(last) => {
                 let last = self.entries.get(last).map(|last| last.count.window);
                 last.map_or(counter.window, |last| counter.window_after(last, now))
             }
-            Spot::There(_) | Spot::Nowhere => counter.window,
+            Place::There(_) | Place::Nowhere => counter.window,
         }
     }
 
-    /// The slot of a counter, a new one if it has none.
+    /// The slot of a counter of a scope with this hash, a new one if it has none.
     #[inline]
-    pub(super) fn slot(&mut self, counter: &Counter<'_>, place: Place, now: Timestamp) -> usize {
-        match place.spot {
-            Spot::There(slot) => slot,
-            Spot::Nowhere | Spot::After(_) => self.new_slot(counter, place, now),
+    pub(super) fn slot(
+        &mut self,
+        scope: u64,
+        counter: &Counter<'_>,
+        place: Place,
+        now: Timestamp,
+    ) -> usize {
+        match place {
+            Place::There(slot) => slot,
+            Place::Nowhere | Place::After(_) => self.new_slot(scope, counter, place, now),
         }
     }
 
     #[cold]
-    fn new_slot(&mut self, counter: &Counter<'_>, place: Place, now: Timestamp) -> usize {
+    fn new_slot(
+        &mut self,
+        scope: u64,
+        counter: &Counter<'_>,
+        place: Place,
+        now: Timestamp,
+    ) -> usize {
+        let hash = self.hash(scope, counter);
         let window = self.new_window(place, counter, now);
         let (scope, limit) = (counter.scope.clone(), counter.limit.clone());
         let mut counter = CounterEntry::new(scope, limit, window, now);
-        if let Spot::After(last) = place.spot {
+        if let Place::After(last) = place {
             if let Some(entry) = self.entries.get_mut(last) {
                 counter.follows = entry.follows || !entry.is_empty() || entry.holds > 0;
                 if entry.holds == 0 {
@@ -177,11 +189,11 @@ impl Counters {
                 }
             }
             // It is not looked for any more, but by its holds.
-            self.unlist(last, place.hash);
+            self.unlist(last, hash);
         }
         let slot = self.entries.insert(counter);
         let (hasher, entries) = (&self.hasher, &self.entries);
-        self.slots.insert_unique(place.hash, slot, |slot| {
+        self.slots.insert_unique(hash, slot, |slot| {
             entries.get(*slot).map_or(0, |entry| entry.hash(hasher))
         });
         slot

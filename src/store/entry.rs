@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::hold::HoldId;
+use super::request::Reserve;
 use crate::clock::Timestamp;
 use crate::count::{Count, Spent};
 use crate::limits::{Buckets, LimitKey, ProfileId, Refunds, Span};
@@ -40,14 +41,43 @@ struct Extra {
     refunds: Option<Box<Refunds>>,
 }
 
-/// A hold, of counters of one ledger.
+/// A hold. It is entered in one ledger, whatever counters it is of.
 pub(super) struct HoldEntry {
     pub(super) id: HoldId,
     pub(super) units: u64,
     /// From when on it counts where a window rolls.
     pub(super) at: Timestamp,
     /// A counter keeps its slot while a hold refers to it.
-    pub(super) slots: SmallVec<[usize; 2]>,
+    pub(super) counters: SmallVec<[Address; 3]>,
+}
+
+/// Where a counter is in all of the books: its slot, and in the lowest byte its stripe.
+#[derive(Clone, Copy)]
+pub(super) struct Address(usize);
+
+impl Address {
+    pub(super) fn new(stripe: u8, slot: usize) -> Self {
+        Self(slot << u8::BITS | usize::from(stripe))
+    }
+
+    #[inline]
+    pub(super) fn stripe(self) -> u8 {
+        let [stripe, ..] = self.0.to_le_bytes();
+        stripe
+    }
+
+    #[inline]
+    pub(super) fn slot(self) -> usize {
+        self.0 >> u8::BITS
+    }
+}
+
+impl HoldEntry {
+    /// A hold that nothing was taken for yet.
+    pub(super) fn new(request: &Reserve<'_>) -> Self {
+        let counters = SmallVec::new();
+        Self { id: request.id, units: request.units, at: request.now, counters }
+    }
 }
 
 impl CounterEntry {

@@ -1,33 +1,33 @@
-//! The books of one stripe: counters, and holds of them.
+//! The books of one stripe: counters, and holds.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use smallvec::SmallVec;
 
 use super::counters::{Counters, Place};
-use super::entry::{CounterEntry, HoldEntry};
+use super::entry::{Address, CounterEntry, HoldEntry};
 use super::hold::HoldId;
-use super::refund_caps::{RefundCap, RefundCaps};
+use super::refund_caps::{Caps, RefundCap, RefundCaps};
 use super::request::{Change, Charge, Counter, Reserve};
 use crate::clock::Timestamp;
-use crate::count::{Count, Counts, Spent};
+use crate::count::Count;
 use crate::error::StoreError;
+
+/// Where a counter is sought, and found.
+#[derive(Clone, Copy)]
+pub(super) struct Seat {
+    /// Of the scope.
+    pub(super) hash: u64,
+    pub(super) stripe: u8,
+    /// In the stripe, once it was looked for.
+    pub(super) place: Place,
+}
 
 /// Counters and holds. Not shared, and told the time.
 pub(super) struct Ledger {
     counters: Counters,
+    /// Those that are entered here, which may be of counters elsewhere too.
     holds: HashTable<HoldEntry>,
     caps: RefundCaps,
-}
-
-/// What is taken of one ledger for a hold, before it is entered.
-#[derive(Default)]
-pub(super) struct Taken {
-    slots: SmallVec<[usize; 2]>,
-    /// From when on it counts where a window rolls, if that is later than now.
-    at: Option<Timestamp>,
-    /// Whether a counter was opened.
-    opened: bool,
 }
 
 impl Ledger {
@@ -37,151 +37,85 @@ impl Ledger {
         Self { counters: Counters::new(hasher), holds, caps }
     }
 
-    /// Whether the units are held, of counters that are all in these books and of scopes with this
-    /// hash. The counts are pushed to `counts`.
-    pub(super) fn reserve(
-        &mut self,
-        hash: u64,
-        request: &Reserve<'_>,
-        counts: &mut Counts,
-    ) -> Result<bool, StoreError> {
-        let mut places: SmallVec<[Place; 2]> = SmallVec::new();
-        let mut admitted = true;
-        for charge in request.charges {
-            let (place, count) = self.find(hash, &charge.counter, request.now)?;
-            admitted &= charge.admits(&count, request.units);
-            places.push(place);
-            counts.push(count);
-        }
-        if self.has(request.id) {
-            return Ok(true);
-        }
-        let each = request.charges.iter().zip(&places).zip(counts);
-        if admitted {
-            let mut taken = Taken::default();
-            for ((charge, place), count) in each {
-                self.take(request, charge, *place, count, &mut taken);
-            }
-            self.enter(request, taken);
-        } else {
-            for ((charge, place), count) in each {
-                self.look_ahead(charge, *place, count, request.units);
-            }
-        }
-        Ok(admitted)
-    }
-
-    /// Looks for a counter of a scope with this hash, and tells what is counted there at `now`.
+    /// Looks for a counter of these books, and tells what is counted there at `now`.
     pub(super) fn find(
         &mut self,
-        hash: u64,
+        seat: &mut Seat,
         counter: &Counter<'_>,
         now: Timestamp,
-    ) -> Result<(Place, Count), StoreError> {
-        let place = self.counters.find(hash, counter, now);
-        Ok((place, self.counters.count(place, counter, now)?))
+    ) -> Result<Count, StoreError> {
+        seat.place = self.counters.find(seat.hash, counter, now);
+        self.counters.count(seat.place, counter, now)
     }
 
     /// Tells whoever is denied, or would be, when the units fit, where a window rolls.
     pub(super) fn look_ahead(
         &self,
+        seat: &Seat,
         charge: &Charge<'_>,
-        place: Place,
         count: &mut Count,
         units: u64,
     ) {
-        let entry = place.slot().and_then(|slot| self.counters.get(slot));
+        let entry = seat.place.slot().and_then(|slot| self.counters.get(slot));
         if let Some(buckets) = entry.and_then(CounterEntry::buckets) {
             let missing = charge.missing(count, units).max(1);
             count.window.end = buckets.come_back_at(missing, count.held);
         }
     }
 
-    pub(super) fn has(&self, id: HoldId) -> bool {
-        self.holds.find(id.spread(), |hold| hold.id == id).is_some()
-    }
-
-    /// Takes units of a counter of these books, which was found in them just now. The count is brought
-    /// up to date.
+    /// Takes units of a counter of these books, which was found in them just now, for a hold that will
+    /// be entered. The count is brought up to date.
     #[inline]
     pub(super) fn take(
         &mut self,
-        request: &Reserve<'_>,
+        seat: &Seat,
         charge: &Charge<'_>,
-        place: Place,
         count: &mut Count,
-        taken: &mut Taken,
+        now: Timestamp,
+        hold: &mut HoldEntry,
     ) {
-        taken.opened |= place.slot().is_none();
-        let slot = self.counters.slot(&charge.counter, place, request.now);
+        let slot = self.counters.slot(seat.hash, &charge.counter, seat.place, now);
         if let Some(entry) = self.counters.get_mut(slot) {
-            let units = charge.counter.limit.measure().held(request.units);
+            let units = charge.counter.limit.measure().held(hold.units);
             entry.holds = entry.holds.saturating_add(1);
             entry.count.held = entry.count.held.saturating_add(units);
             // Only what has changed: to read all of what was just written in parts would stall.
             count.held = entry.count.held;
-            if let Some(cap) = charge.refunds {
-                entry.count_refunds(request.now);
-                self.caps.add(request.id, RefundCap { slot, cap });
+            if charge.refunds.is_some() {
+                entry.count_refunds(now);
             }
             if let Some(buckets) = entry.buckets() {
-                taken.at = Some(buckets.counts_from(taken.at.unwrap_or(request.now)));
+                hold.at = buckets.counts_from(hold.at);
                 count.window.end = buckets.come_back_at(1, count.held);
             }
         }
-        taken.slots.push(slot);
+        hold.counters.push(Address::new(seat.stripe, slot));
     }
 
-    /// Enters the hold of what was taken, which is not in these books yet.
-    pub(super) fn enter(&mut self, request: &Reserve<'_>, Taken { slots, at, opened }: Taken) {
-        let at = at.unwrap_or(request.now);
-        let hold = HoldEntry { id: request.id, units: request.units, at, slots };
+    pub(super) fn has(&self, id: HoldId) -> bool {
+        self.holds.find(id.spread(), |hold| hold.id == id).is_some()
+    }
+
+    /// Enters a hold that is not in these books yet, of what was taken of counters for it.
+    pub(super) fn enter(&mut self, request: &Reserve<'_>, hold: HoldEntry) {
+        for (charge, counter) in request.charges.iter().zip(&hold.counters) {
+            if let Some(cap) = charge.refunds {
+                self.caps.add(hold.id, RefundCap { counter: *counter, cap });
+            }
+        }
         self.holds.insert_unique(hold.id.spread(), hold, |hold| hold.id.spread());
-        if opened {
-            self.counters.sweep(request.now);
-        }
     }
 
-    /// Whether a hold may be refunded by what is counted here: all of it, or nothing of it.
-    pub(super) fn can_refund(&self, id: HoldId) -> bool {
-        let Some(hold) = self.holds.find(id.spread(), |hold| hold.id == id) else { return true };
-        self.admit_refund(self.caps.of(id), hold.units)
+    /// Takes out a hold that ends, with its caps.
+    pub(super) fn take_out(&mut self, id: HoldId) -> Option<(HoldEntry, Caps)> {
+        let found = self.holds.find_entry(id.spread(), |hold| hold.id == id);
+        let (hold, _) = found.ok()?.remove();
+        Some((hold, self.caps.take(id)))
     }
 
-    /// Whether all of these caps have room for a refund of so many units.
-    fn admit_refund(&self, caps: &[RefundCap], units: u64) -> bool {
-        caps.iter().all(|&RefundCap { slot, cap }| {
-            self.counters.get(slot).is_none_or(|counter| counter.admits_refund(units, cap))
-        })
-    }
-
-    pub(super) fn settle(&mut self, id: HoldId, spent: Spent) {
-        let Ok(entry) = self.holds.find_entry(id.spread(), |hold| hold.id == id) else {
-            return;
-        };
-        let (hold, _) = entry.remove();
-        let spent = if self.caps.is_empty() { spent } else { self.decide(&hold, spent) };
-        for slot in &hold.slots {
-            if let Some(counter) = self.counters.get_mut(*slot) {
-                counter.settle(&hold, spent);
-                counter.holds = counter.holds.saturating_sub(1);
-            }
-        }
-    }
-
-    /// What is spent of a hold by its caps. A refund of it is counted.
-    fn decide(&mut self, hold: &HoldEntry, spent: Spent) -> Spent {
-        let caps = self.caps.take(hold.id);
-        if spent != Spent::Refund {
-            return spent;
-        }
-        let refunds = self.admit_refund(&caps, hold.units);
-        for RefundCap { slot, .. } in caps.iter().filter(|_| refunds) {
-            if let Some(counter) = self.counters.get_mut(*slot) {
-                counter.add_refund(hold);
-            }
-        }
-        spent.decided(refunds)
+    #[inline]
+    pub(super) fn counter(&mut self, address: Address) -> Option<&mut CounterEntry> {
+        self.counters.get_mut(address.slot())
     }
 
     /// Frees what nobody will miss, a few counters at a time.
@@ -200,16 +134,17 @@ impl Ledger {
     /// Changes what is used of a counter that was found just now.
     pub(super) fn change(
         &mut self,
+        seat: &Seat,
         counter: &Counter<'_>,
-        (place, count): (Place, Count),
+        count: &Count,
         change: Change,
         now: Timestamp,
     ) {
         let used = change.applied_to(count.used);
-        if place.slot().is_none() && used == 0 {
+        if seat.place.slot().is_none() && used == 0 {
             return;
         }
-        let slot = self.counters.slot(counter, place, now);
+        let slot = self.counters.slot(seat.hash, counter, seat.place, now);
         if let Some(entry) = self.counters.get_mut(slot) {
             entry.set_used(used, now);
         }

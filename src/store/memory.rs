@@ -1,15 +1,14 @@
 //! The books of one process, the default.
 
 use std::fmt;
-use std::ptr;
-use std::sync::Arc;
 
 use super::Store;
 use super::answer::Answer;
-use super::hold::{Hold, Settle};
+use super::hold::Hold;
+use super::home::Homes;
 use super::ledger::Ledger;
+use super::ledgers::{self, Seats};
 use super::request::{Change, Charge, Counter, Reserve, Verdict};
-use super::stripes::Stripes;
 use crate::clock::Timestamp;
 use crate::count::{Count, Counts};
 use crate::error::StoreError;
@@ -30,7 +29,7 @@ use crate::error::StoreError;
 ///
 /// A restart forgets everything.
 #[derive(Default)]
-pub struct MemoryStore(Stripes);
+pub struct MemoryStore(Homes);
 
 impl MemoryStore {
     /// Empty books.
@@ -40,22 +39,24 @@ impl MemoryStore {
     }
 
     fn reserve_now(&self, request: &Reserve<'_>) -> Result<Verdict, StoreError> {
-        let mut scopes = request.charges.iter().map(|charge| charge.counter.scope);
-        let mut counts = Counts::with_capacity(request.charges.len());
-        let (granted, settle): (_, Arc<dyn Settle>) = match scopes.next() {
-            Some(first) if scopes.all(|scope| ptr::eq(scope, first)) => {
-                let seat = self.0.seat(first);
-                let stripe = self.0.stripe(seat);
-                (stripe.ledger().reserve(seat.hash, request, &mut counts)?, stripe.clone())
+        let stripes = self.0.stripes();
+        let mut counts = Counts::new();
+        counts.reserve_exact(request.charges.len());
+        let mut seats = Seats::new();
+        stripes.seat(request.charges.iter().map(|charge| charge.counter.scope), &mut seats);
+        let (home, granted) = match seats.first().map(|seat| seat.stripe) {
+            Some(only) if seats.iter().all(|seat| seat.stripe == only) => {
+                let ledger = &mut *stripes.ledger(only);
+                (only, ledgers::reserve(ledger, &mut seats, only, request, &mut counts)?)
             }
             _ => {
-                let scopes = request.charges.iter().map(|charge| charge.counter.scope);
-                let mut locked = self.0.lock(scopes);
-                (locked.reserve(request, &mut counts)?, locked.settle())
+                let mut locked = stripes.lock(&seats);
+                let home = locked.first();
+                (home, ledgers::reserve(&mut locked, &mut seats, home, request, &mut counts)?)
             }
         };
         Ok(if granted {
-            Verdict::Granted(Hold::new(request.id, settle), counts)
+            Verdict::Granted(Hold::new(request.id, self.0.of(home)), counts)
         } else {
             Verdict::Denied(counts)
         })
@@ -65,7 +66,7 @@ impl MemoryStore {
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sum = |count: fn(&Ledger) -> usize| -> usize {
-            self.0.all().map(|stripe| count(&stripe.ledger())).sum()
+            self.0.stripes().all().map(|ledger| count(&ledger)).sum()
         };
         f.debug_struct("MemoryStore")
             .field("counters", &sum(Ledger::counters))
@@ -85,8 +86,11 @@ impl Store for MemoryStore {
         units: u64,
         now: Timestamp,
     ) -> Answer<Result<Vec<Count>, StoreError>> {
-        let mut locked = self.0.lock(charges.iter().map(|charge| charge.counter.scope));
-        Answer::Ready(locked.read(charges, units, now))
+        let stripes = self.0.stripes();
+        let mut seats = Seats::new();
+        stripes.seat(charges.iter().map(|charge| charge.counter.scope), &mut seats);
+        let mut locked = stripes.lock(&seats);
+        Answer::Ready(ledgers::read(&mut locked, &mut seats, charges, units, now))
     }
 
     fn change(
@@ -95,7 +99,10 @@ impl Store for MemoryStore {
         change: Change,
         now: Timestamp,
     ) -> Answer<Result<(), StoreError>> {
-        let mut locked = self.0.lock(counters.iter().map(|counter| counter.scope));
-        Answer::Ready(locked.change(counters, change, now))
+        let stripes = self.0.stripes();
+        let mut seats = Seats::new();
+        stripes.seat(counters.iter().map(|counter| counter.scope), &mut seats);
+        let mut locked = stripes.lock(&seats);
+        Answer::Ready(ledgers::change(&mut locked, &mut seats, counters, change, now))
     }
 }

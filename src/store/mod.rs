@@ -31,7 +31,9 @@ mod counters;
 mod entry;
 mod exhausted;
 mod hold;
+mod home;
 mod ledger;
+mod ledgers;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -3,15 +3,17 @@
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
+use super::entry::Address;
 use super::hold::HoldId;
 
-/// The caps of holds of one ledger. They are kept beside the holds, most of which have none.
+/// The caps of holds that are entered in one ledger. They are kept beside the holds, most of which have
+/// none.
 #[derive(Default)]
 pub(super) struct RefundCaps(HashTable<HoldCaps>);
 
 /// A cap of a counter that a hold is of.
 pub(super) struct RefundCap {
-    pub(super) slot: usize,
+    pub(super) counter: Address,
     pub(super) cap: u64,
 }
 
@@ -24,12 +26,6 @@ struct HoldCaps {
 }
 
 impl RefundCaps {
-    /// Whether no open hold has any.
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Keeps one more cap of a hold.
     pub(super) fn add(&mut self, id: HoldId, cap: RefundCap) {
         let hash = |hold: &HoldCaps| hold.id.spread();
@@ -37,14 +33,12 @@ impl RefundCaps {
         entry.or_insert_with(|| HoldCaps { id, caps: Caps::new() }).into_mut().caps.push(cap);
     }
 
-    /// The caps of a hold.
-    pub(super) fn of(&self, id: HoldId) -> &[RefundCap] {
-        let found = self.0.find(id.spread(), |hold| hold.id == id);
-        found.map(|hold| hold.caps.as_slice()).unwrap_or_default()
-    }
-
     /// Takes out the caps of a hold that ends.
+    #[inline]
     pub(super) fn take(&mut self, id: HoldId) -> Caps {
+        if self.0.is_empty() {
+            return Caps::new();
+        }
         match self.0.find_entry(id.spread(), |hold| hold.id == id) {
             Ok(found) => found.remove().0.caps,
             Err(_) => Caps::new(),

@@ -4,7 +4,7 @@ use http::Method;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_quota::{Error, Limit, Plan, Profile, QuotaLayer, Quotas, Scope, Window};
 
-use crate::support::{empty, granted, noon, now, profile, request, reserve, spend};
+use crate::support::{empty, granted, noon, now, profile, race, request, reserve, spend};
 
 /// A limit of one's own, and one of the company's.
 fn company() -> Quotas {
@@ -39,6 +39,34 @@ fn a_tenants_id_is_checked_as_a_profiles_is() {
         assert!(now(quotas.usage(&payer)).is_err());
     }
     spend(&quotas, &profile("7").tenant(vec![b'x'; 256]), 1);
+}
+
+/// Each has the other's id for a tenant, and so what is asked for first by one is last by the other.
+#[test]
+fn payers_whose_scopes_cross_never_wait_for_each_other_in_a_circle() {
+    const ROUNDS: u64 = 9_000;
+    let limits = [
+        Limit::new(ROUNDS, Window::Day).max_refunds(ROUNDS),
+        Limit::new(ROUNDS, Window::Day).named("company").scope(Scope::Tenant),
+    ];
+    let plan = Plan::new("free").feature("remix", limits);
+    let quotas = Quotas::builder().plan(plan).clock(noon()).build().unwrap();
+    let payers = [profile("7").tenant("8"), profile("8").tenant("7")];
+    race(2, |number| {
+        for round in 0..ROUNDS {
+            let reservation = granted(reserve(&quotas, &payers[number]));
+            match round % 3 {
+                0 => reservation.commit(),
+                1 => reservation.release(),
+                _ => reservation.refund(),
+            }
+        }
+    });
+    for payer in &payers {
+        let standing = granted(reserve(&quotas, payer)).standing().clone();
+        let counts: Vec<_> = standing.statuses().map(|it| (it.used(), it.held())).collect();
+        assert_eq!(counts, [(ROUNDS / 3, 1); 2]);
+    }
 }
 
 #[tokio::test]
