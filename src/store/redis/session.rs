@@ -14,7 +14,7 @@ use crate::store::books::{Lease, RemoteCounter};
 /// A connection, and how it is used.
 pub(super) struct Session {
     pub(super) connection: Connection,
-    /// Where the connection is served, and so does whatever nobody in particular waits for.
+    /// Where the connection is served, and whoever waits for a call in common.
     pub(super) runtime: Handle,
     pub(super) scripts: Scripts,
     pub(super) keys: Keys,
