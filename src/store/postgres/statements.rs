@@ -2,11 +2,17 @@
 
 use sqlx::SqlStr;
 
-use crate::store::sql::statements::{AFTER, CLOSED, DUE, MARK, READ};
+use crate::store::sql::statements::{AFTER, DUE, READ};
 use crate::store::sql::tables::Tables;
 
 /// The server's clock, in milliseconds: of this moment, not of the transaction's beginning.
 const CLOCK: &str = "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)";
+
+/// Finds a hold `h` by the name that a row `w` has. The first column of the index is not asked for with
+/// `=`, by which rows could be joined in either direction: where a server takes a table for empty, as
+/// it does that of holds whenever it was analysed between two requests, it would read all of the index
+/// and compare each hold with each name.
+const BY_NAME: &str = "h.nonce = ANY (ARRAY[w.nonce]) AND h.seq = w.seq AND h.key = w.key";
 
 /// All statements.
 #[derive(Debug)]
@@ -38,7 +44,10 @@ pub(super) struct Statements {
 
 impl Statements {
     pub(super) fn new(tables: &Tables) -> Self {
-        let named = |statement: &str| tables.name_in(&statement.replace("{clock}", CLOCK));
+        let named = |statement: &str| {
+            let statement = statement.replace("{clock}", CLOCK).replace("{by name}", BY_NAME);
+            tables.name_in(&statement)
+        };
         let now = "coalesce($1, {clock})";
         Self {
             time: named("SELECT {clock}"),
@@ -118,7 +127,8 @@ const RESERVE: &str = "
 /// Ends live holds, if nothing is due of any of their counters: all of the counters' locks first, then
 /// the clock. What the statement has not seen when it began cannot be settled by it: whoever asks
 /// knows that the holds were made before. Says how many there were. A counter is updated from its
-/// newest version.
+/// newest version. That a hold is live is said as no index has it, or one of all the live holds of a
+/// counter would do for the server.
 const SETTLE: &str = "
     WITH locked AS MATERIALIZED (
         SELECT lapse_at FROM {counter} WHERE key = ANY ($1) ORDER BY key FOR UPDATE
@@ -130,9 +140,8 @@ const SETTLE: &str = "
         DELETE FROM {hold} h
         USING unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[])
             AS w (key, nonce, seq, spent), moment m
-        WHERE (m.lapse_at IS NULL OR m.lapse_at > m.now)
-            AND h.key = w.key AND h.nonce = w.nonce AND h.seq = w.seq
-            AND NOT h.lapsed AND h.deadline > m.now
+        WHERE (m.lapse_at IS NULL OR m.lapse_at > m.now) AND {by name}
+            AND CASE WHEN h.lapsed THEN FALSE ELSE h.deadline > m.now END
         RETURNING h.key, h.units, coalesce(w.spent, h.units) AS spent
     ), counted AS (
         UPDATE {counter} c
@@ -162,10 +171,19 @@ const LOCK: &str = "
     )
     SELECT locked.*, {clock} AS now FROM locked";
 
+/// Marks the first of the due holds of a counter. Key, now, at most.
+const MARK: &str = "
+    WITH w AS MATERIALIZED (
+        SELECT key, nonce, seq FROM {hold} WHERE key = $1 AND NOT lapsed AND deadline <= $2
+        ORDER BY deadline LIMIT $3
+    )
+    UPDATE {hold} h SET lapsed = TRUE FROM w WHERE {by name}
+    RETURNING units, charge, deadline, lapsed, made_at";
+
 /// Keys, nonces, numbers.
 const HOLDS: &str = "
     SELECT h.* FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS w (key, nonce, seq)
-    JOIN {hold} h ON h.key = w.key AND h.nonce = w.nonce AND h.seq = w.seq";
+    JOIN {hold} h ON {by name}";
 
 /// Keys, nonces.
 const LINES: &str = "
@@ -186,7 +204,7 @@ const WRITE: &str = "
     ), dropped AS (
         DELETE FROM {hold} h
         USING unnest($5::bytea[], $6::bigint[], $7::bigint[]) AS w (key, nonce, seq)
-        WHERE h.key = w.key AND h.nonce = w.nonce AND h.seq = w.seq
+        WHERE {by name}
     )
     INSERT INTO {hold} (key, nonce, seq, units, charge, deadline, made_at, lapsed)
     SELECT w.*, FALSE FROM unnest(
@@ -203,6 +221,13 @@ const PUT_LINES: &str = "
     SELECT w.*, $4 FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS w
     ON CONFLICT (key, nonce) DO UPDATE SET seq = excluded.seq, seen_at = excluded.seen_at";
 
+/// Finds counters whose windows are over and that have no holds any more. Since when; at most.
+const CLOSED: &str = "
+    SELECT key FROM {counter} c WHERE ends_at <= $1
+        AND NOT EXISTS (SELECT 1 FROM {hold} h WHERE h.key = c.key AND NOT lapsed)
+        AND NOT EXISTS (SELECT 1 FROM {hold} h WHERE h.key = c.key AND lapsed)
+    LIMIT $2";
+
 /// Whoever has locked a hold's row settles it: that is left to them, for to wait while counters are
 /// locked after holds is a deadlock. Materialized, for else the server may look again for every row,
 /// and delete more. Since when; at most.
@@ -211,8 +236,7 @@ const DROP_MARKED: &str = "
         SELECT key, nonce, seq FROM {hold} WHERE lapsed AND deadline <= $1
         ORDER BY deadline LIMIT $2 FOR UPDATE SKIP LOCKED
     )
-    DELETE FROM {hold} h USING old
-    WHERE h.key = old.key AND h.nonce = old.nonce AND h.seq = old.seq";
+    DELETE FROM {hold} h USING old w WHERE {by name}";
 
 /// The same. Whoever has locked one goes on with it.
 const DROP_LINES: &str = "
@@ -226,7 +250,8 @@ const DROP_LINES: &str = "
 const DROP_COUNTERS: &str = "
     WITH gone AS (
         DELETE FROM {counter} c WHERE key = ANY ($1) AND ends_at <= $2
-            AND NOT EXISTS (SELECT 1 FROM {hold} h WHERE h.key = c.key)
+            AND NOT EXISTS (SELECT 1 FROM {hold} h WHERE h.key = c.key AND NOT lapsed)
+            AND NOT EXISTS (SELECT 1 FROM {hold} h WHERE h.key = c.key AND lapsed)
         RETURNING key
     ), forgotten AS (
         DELETE FROM {merged} m USING gone WHERE m.key = gone.key

@@ -45,11 +45,15 @@ CREATE TABLE IF NOT EXISTS quota_hold (
     lapsed boolean NOT NULL,
     -- When it was made, if the window rolls. NULL elsewhere.
     made_at bigint,
-    PRIMARY KEY (key, nonce, seq)
+    -- The id first: what a process makes one after the other lies together, and pages whose holds
+    -- are all settled are used again.
+    PRIMARY KEY (nonce, seq, key)
 ) WITH (
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_insert_scale_factor = 0.02,
-    autovacuum_vacuum_cost_delay = 0
+    autovacuum_vacuum_cost_delay = 0,
+    -- To cut a table off takes a lock on all of it; it would grow again at once.
+    vacuum_truncate = false
 );
 
 -- Whose lease has ended without a mark.
@@ -58,6 +62,9 @@ CREATE INDEX IF NOT EXISTS quota_hold_live ON quota_hold (key, deadline, charge,
 
 -- For the sweep: which records nobody will miss.
 CREATE INDEX IF NOT EXISTS quota_hold_lapsed ON quota_hold (deadline) WHERE lapsed;
+
+-- For the sweep: which counters still have such records.
+CREATE INDEX IF NOT EXISTS quota_hold_lapsed_key ON quota_hold (key) WHERE lapsed;
 
 -- The last change of each line that a counter has seen, so that none is made twice.
 CREATE TABLE IF NOT EXISTS quota_merged (

@@ -1,16 +1,6 @@
 //! The statements that both databases understand. Parameters are numbered; booleans are integers in
 //! SQLite, which reads `TRUE` as 1.
 
-/// Marks the first of the due holds of a counter. Key, now, at most.
-pub(crate) const MARK: &str = "
-    UPDATE {hold} SET lapsed = TRUE
-    WHERE (key, nonce, seq) IN (
-        SELECT key, nonce, seq FROM {hold}
-        WHERE key = $1 AND NOT lapsed AND deadline <= $2
-        ORDER BY deadline LIMIT $3
-    )
-    RETURNING units, charge, deadline, lapsed, made_at";
-
 /// Sums up the due holds of a counter, and finds the next lease to end. Key, now.
 pub(crate) const DUE: &str = "
     SELECT
@@ -38,12 +28,6 @@ pub(crate) const READ: &str = "
             WHERE h.key = c.key AND NOT lapsed AND deadline <= t.now AND charge
         ) END AS charged_holds
     FROM (SELECT {now} AS now) t LEFT JOIN {counter} c ON ";
-
-/// Finds counters whose windows are over and that have no holds any more. Since when; at most.
-pub(crate) const CLOSED: &str = "
-    SELECT key FROM {counter} c WHERE ends_at <= $1 AND NOT EXISTS (
-        SELECT 1 FROM {hold} h WHERE h.key = c.key
-    ) LIMIT $2";
 
 /// Looks through counters in the order of their keys. After which; at most.
 pub(crate) const AFTER: &str =

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use crate::store::sql::statements::{AFTER, CLOSED, DUE, MARK, READ};
+use crate::store::sql::statements::{AFTER, DUE, READ};
 use crate::store::sql::tables::Tables;
 
 /// How many rows are read or written in one go at most. Each go hands statements to a thread and
@@ -61,7 +61,14 @@ impl Statements {
                 WHERE key = ? AND nonce = ? AND seq = ?",
             ),
             line: named("SELECT seq FROM {merged} WHERE key = $1 AND nonce = $2"),
-            mark: named(MARK),
+            mark: named(
+                "UPDATE {hold} SET lapsed = TRUE WHERE (key, nonce, seq) IN (
+                    SELECT key, nonce, seq FROM {hold}
+                    WHERE key = $1 AND NOT lapsed AND deadline <= $2
+                    ORDER BY deadline LIMIT $3
+                )
+                RETURNING units, charge, deadline, lapsed, made_at",
+            ),
             due: named(DUE),
             put_counter: each(
                 "INSERT INTO {counter} (key, used, held, lapse_at, ends_at, step, buckets)
@@ -84,7 +91,10 @@ impl Statements {
                 ON CONFLICT (key, nonce) DO UPDATE
                 SET seq = excluded.seq, seen_at = excluded.seen_at",
             ),
-            closed: named(CLOSED),
+            closed: named(
+                "SELECT key FROM {counter} c WHERE ends_at <= $1
+                AND NOT EXISTS (SELECT 1 FROM {hold} h WHERE h.key = c.key) LIMIT $2",
+            ),
             after: named(AFTER),
             drop_marked: named(
                 "DELETE FROM {hold} WHERE (key, nonce, seq) IN (
