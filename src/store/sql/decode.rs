@@ -3,6 +3,7 @@
 use std::iter;
 use std::time::Duration;
 
+use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::draft::Key;
@@ -58,14 +59,18 @@ where
     &'r str: Decode<'r, R::Database> + Type<R::Database>,
 {
     let text: Option<&str> = row.try_get("charged_holds")?;
-    let mut numbers = text.unwrap_or_default().split(' ').map(str::parse::<i64>);
-    let mut holds = Vec::new();
-    while let (Some(Ok(made_at)), Some(Ok(units))) = (numbers.next(), numbers.next()) {
-        let made_at = Timestamp::from_millis(made_at);
-        let (lapse, deadline, marked) = (Lapse::Charge, made_at, false);
-        holds.push(HoldRow { units, lapse, deadline, marked, made_at: Some(made_at) });
-    }
-    Ok(holds)
+    let words: Vec<&str> = text.unwrap_or_default().split_whitespace().collect();
+    words.chunks(2).map(charged_hold).collect::<Result<_, _>>().map_err(|source| {
+        let index = "charged_holds".to_owned();
+        sqlx::Error::ColumnDecode { index, source }
+    })
+}
+
+fn charged_hold(words: &[&str]) -> Result<HoldRow, BoxDynError> {
+    let [made_at, units] = words else { return Err("a hold without units".into()) };
+    let made_at = Timestamp::from_millis(made_at.parse()?);
+    let (units, lapse, deadline, marked) = (units.parse()?, Lapse::Charge, made_at, false);
+    Ok(HoldRow { units, lapse, deadline, marked, made_at: Some(made_at) })
 }
 
 /// A counter of which nothing is due, as far as the row says.
