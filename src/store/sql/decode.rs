@@ -7,7 +7,7 @@ use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::draft::Key;
-use super::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
+use super::rows::{ChargedStep, CounterRow, Due, HoldRow, from_bits, to_bits};
 use crate::clock::Timestamp;
 use crate::limits::{Buckets, Rolling, Span};
 use crate::store::books::Lapse;
@@ -51,26 +51,24 @@ where
     Ok(Due { back: row.try_get("back")?, charged: row.try_get("charged")? })
 }
 
-/// The holds that are due to be charged to a counter whose window rolls.
-pub(crate) fn charged_holds<'r, R>(row: &'r R) -> sqlx::Result<Vec<HoldRow>>
+/// The holds that are due to be charged to a counter whose window rolls, those of a step together.
+pub(crate) fn charged_steps<'r, R>(row: &'r R) -> sqlx::Result<Vec<ChargedStep>>
 where
     R: Row,
     &'static str: ColumnIndex<R>,
     &'r str: Decode<'r, R::Database> + Type<R::Database>,
 {
-    let text: Option<&str> = row.try_get("charged_holds")?;
-    let words: Vec<&str> = text.unwrap_or_default().split_whitespace().collect();
-    words.chunks(2).map(charged_hold).collect::<Result<_, _>>().map_err(|source| {
-        let index = "charged_holds".to_owned();
+    let text: Option<&str> = row.try_get("charged_steps")?;
+    let steps = text.into_iter().flat_map(|text| text.split(',')).map(charged_step);
+    steps.collect::<Result<_, _>>().map_err(|source| {
+        let index = "charged_steps".to_owned();
         sqlx::Error::ColumnDecode { index, source }
     })
 }
 
-fn charged_hold(words: &[&str]) -> Result<HoldRow, BoxDynError> {
-    let [made_at, units] = words else { return Err("a hold without units".into()) };
-    let made_at = Timestamp::from_millis(made_at.parse()?);
-    let (units, lapse, deadline, marked) = (units.parse()?, Lapse::Charge, made_at, false);
-    Ok(HoldRow { units, lapse, deadline, marked, made_at: Some(made_at) })
+fn charged_step(text: &str) -> Result<ChargedStep, BoxDynError> {
+    let (made_at, units) = text.split_once(' ').ok_or("a step without units")?;
+    Ok(ChargedStep { made_at: Timestamp::from_millis(made_at.parse()?), units: units.parse()? })
 }
 
 /// A counter of which nothing is due, as far as the row says.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use super::decode::{charged_holds, counter, due, instant};
+use super::decode::{charged_steps, counter, due, instant};
 use super::rows::CounterRow;
 use super::verbs::check_open;
 use crate::clock::Timestamp;
@@ -34,8 +34,8 @@ impl Found {
             now = instant(row, "now")?;
             if let Some(key) = row.try_get::<Option<&[u8]>, _>("key")? {
                 let mut counter = CounterRow { due: due(row)?, ..counter(row)? };
-                for hold in charged_holds(row)? {
-                    counter.mark(&hold);
+                for step in charged_steps(row)? {
+                    counter.mark_step(&step);
                 }
                 counter.roll(None, now.unwrap_or(Timestamp::MIN));
                 rows.insert(key.to_vec(), counter);

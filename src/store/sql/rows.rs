@@ -36,6 +36,15 @@ pub(crate) struct Due {
     pub(crate) charged: i64,
 }
 
+/// The units of holds that were made in one step of a window that rolls, and are charged because their
+/// leases have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChargedStep {
+    /// When the first of them was made.
+    pub(crate) made_at: Timestamp,
+    pub(crate) units: i64,
+}
+
 /// A counter's row, and what is to be known of its holds to read it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CounterRow {
@@ -116,9 +125,9 @@ impl CounterRow {
         self.used = to_count(used).saturating_sub(self.due.charged);
     }
 
-    /// Charges what was held, or takes it back.
-    fn charge(&mut self, hold: &HoldRow, units: i64) {
-        if let (Some(buckets), Some(made_at)) = (&mut self.buckets, hold.made_at) {
+    /// Charges what was held since `made_at`, or takes it back.
+    fn charge(&mut self, made_at: Option<Timestamp>, units: i64) {
+        if let (Some(buckets), Some(made_at)) = (&mut self.buckets, made_at) {
             if units < 0 {
                 buckets.take_back(made_at, units.unsigned_abs());
             } else {
@@ -144,21 +153,27 @@ impl CounterRow {
 
     /// Says that the lease of an unmarked hold has ended.
     pub(crate) fn mark(&mut self, hold: &HoldRow) {
-        self.release(hold);
+        self.release(hold.units);
         if hold.lapse != Lapse::Charge {
             return;
         }
         if self.buckets.is_some() {
-            self.charge(hold, hold.units);
+            self.charge(hold.made_at, hold.units);
         } else {
             self.used = self.used.saturating_add(hold.units).min(MAX);
         }
     }
 
+    /// Says that the leases of unmarked holds have ended.
+    pub(crate) fn mark_step(&mut self, step: &ChargedStep) {
+        self.release(step.units);
+        self.charge(Some(step.made_at), step.units);
+    }
+
     /// Ends a hold, by the table in the contract of [`RemoteBooks`](crate::store::RemoteBooks).
     pub(crate) fn settle(&mut self, hold: &HoldRow, spent: Spent, now: Timestamp) {
         if hold.is_live(now) {
-            self.release(hold);
+            self.release(hold.units);
         } else if !hold.marked {
             self.take_from_due(hold);
             self.mark(hold);
@@ -168,11 +183,11 @@ impl CounterRow {
             _ => 0,
         };
         let spent = to_i64(spent.units(hold.units.unsigned_abs()));
-        self.charge(hold, spent.saturating_sub(charged));
+        self.charge(hold.made_at, spent.saturating_sub(charged));
     }
 
-    fn release(&mut self, hold: &HoldRow) {
-        self.held = self.held.saturating_sub(hold.units);
+    fn release(&mut self, units: i64) {
+        self.held = self.held.saturating_sub(units);
         if self.held <= 0 {
             self.lapse_at = None;
         }

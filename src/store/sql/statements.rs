@@ -22,7 +22,9 @@ pub(crate) const DUE: &str = "
 
 /// Reads counters with what is due, without a lock, and the books' clock also where there is none.
 /// `{now}` says the time; the condition names the counters. Where the window rolls, what is due to be
-/// charged is told hold by hold, in a text that `{list}` joins: when each was made, and its units.
+/// charged is told step by step, in a text that `{list}` joins: when the first hold of a step was
+/// made, and the units of all. The steps are those of `Rolling::bucket`, also before 1970, where a
+/// division rounds up; holds of 62 steps ago and more, which count no longer, are told as one.
 pub(crate) const READ: &str = "
     SELECT t.now, key, used, held, lapse_at, step, buckets,
         CASE WHEN lapse_at <= t.now THEN (
@@ -34,9 +36,15 @@ pub(crate) const READ: &str = "
             WHERE h.key = c.key AND NOT lapsed AND deadline <= t.now AND charge
         ) ELSE 0 END AS charged,
         CASE WHEN lapse_at <= t.now AND step IS NOT NULL THEN (
-            SELECT {list}(made_at || ' ' || units, ' ') FROM {hold} h
-            WHERE h.key = c.key AND NOT lapsed AND deadline <= t.now AND charge
-        ) END AS charged_holds
+            SELECT {list}(made_at || ' ' || units, ',') FROM (
+                SELECT min(made_at) AS made_at, sum(units) AS units,
+                    CASE WHEN made_at / step > t.now / step - 62
+                    THEN made_at / step - CASE WHEN made_at % step < 0 THEN 1 ELSE 0 END END AS place
+                FROM {hold} h
+                WHERE h.key = c.key AND NOT lapsed AND deadline <= t.now AND charge
+                GROUP BY place
+            ) s
+        ) END AS charged_steps
     FROM (SELECT {now} AS now) t LEFT JOIN {counter} c ON ";
 
 /// Finds counters whose windows are over and that have no holds any more. Since when; at most.
