@@ -47,12 +47,14 @@ where
     R: Row,
     &'static str: ColumnIndex<R>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
+    &'r str: Decode<'r, R::Database> + Type<R::Database>,
 {
-    Ok(Due { back: row.try_get("back")?, charged: row.try_get("charged")? })
+    let (back, charged) = (row.try_get("back")?, row.try_get("charged")?);
+    Ok(Due { back, charged, steps: charged_steps(row)? })
 }
 
-/// The holds that are due to be charged to a counter whose window rolls, those of a step together.
-pub(crate) fn charged_steps<'r, R>(row: &'r R) -> sqlx::Result<Vec<ChargedStep>>
+/// What is due to be charged to a counter whose window rolls.
+fn charged_steps<'r, R>(row: &'r R) -> sqlx::Result<Vec<ChargedStep>>
 where
     R: Row,
     &'static str: ColumnIndex<R>,
