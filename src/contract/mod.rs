@@ -222,6 +222,7 @@ macro_rules! contract {
             what_was_in_flight_comes_back_when_it_lapses
             a_hold_lives_to_the_end_of_its_lease
             lapsed_holds_deny_nobody_however_many
+            what_lapses_counts_from_when_it_was_reserved
             a_lapse_comes_before_what_is_changed_later
             sweeping_is_invisible
             // settle

@@ -3,9 +3,10 @@
 use futures::future;
 
 use super::clerk::{Clerk, MILLI, Slip, charges, limit_key};
+use crate::clock::Timestamp;
 use crate::contract::Subject;
 use crate::count::Spent;
-use crate::limits::{Limit, Window};
+use crate::limits::{Limit, Span, Window};
 use crate::store::{Change, Held, Lapse, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve};
 
 /// When its lease ends, a hold gives back or charges: all of it, in each of its counters.
@@ -97,6 +98,46 @@ pub async fn lapsed_holds_deny_nobody_however_many<S: Subject<Books: RemoteBooks
     assert_eq!(told, [(used, 107)], "(used, held) as told with the grant");
     clerk.settle(&[live.settlement(Spent::Held)]).await;
     assert_eq!(clerk.count(&counter).await, (used + 7, 100), "(used, held) at last");
+}
+
+/// Where the window rolls, what lapses and is charged counts in the step in which it was reserved,
+/// whether the books have noticed the lapse yet or not, and it is told alike when units come back.
+pub async fn what_lapses_counts_from_when_it_was_reserved<S: Subject<Books: RemoteBooks>>(
+    subject: &S,
+) {
+    const HOLDS: u64 = 30;
+    let clerk = Clerk::new(subject).await;
+    let length = clerk.lease().length;
+    let limit = limit_key(&Limit::new(1, Window::Rolling(2 * length)));
+    let rolling = limit.rolling().expect("its window rolls");
+    let window = Span { start: Timestamp::MIN, end: Timestamp::MAX };
+    let counters = ["noticed", "unnoticed"]
+        .map(|scope| RemoteCounter { limit: limit.clone(), ..clerk.counter_in(scope, window) });
+    let [noticed, unnoticed] = &counters;
+    let (mut slips, mut charged) = (Vec::new(), Vec::new());
+    for units in 1..=HOLDS {
+        clerk.clock.advance(length / 10);
+        let lapse = if units % 3 == 0 { Lapse::GiveBack } else { Lapse::Charge };
+        slips.push(clerk.hold_all(&[noticed, unnoticed], units, lapse).await);
+        clerk.renew_all(&slips).await;
+        if lapse == Lapse::Charge {
+            charged.push((rolling.bucket(clerk.now()), units));
+        }
+    }
+    clerk.outlast_the_lease();
+    assert!(clerk.try_hold(noticed, 1, 0).await.is_none(), "nothing is below 0");
+    // Until all of it has come back.
+    for _ in 0..2 * HOLDS {
+        let first = rolling.bucket(clerk.now()) - 60;
+        let counting = charged.iter().filter(|(step, _)| *step >= first);
+        let used = counting.map(|(_, units)| units).sum();
+        let told = clerk.books.read(&charges(&counters, None), 1).await;
+        let told = told.expect("the books failed to read");
+        let [one, other] = &*told else { panic!("two counters were read: {told:?}") };
+        assert_eq!((one.used, one.held), (used, 0), "(used, held) where it was noticed");
+        assert_eq!(one, other, "what is told where it was noticed, and where it was not");
+        clerk.clock.advance(length / 20);
+    }
 }
 
 /// That a hold lapsed before something was changed, is so whenever the books notice it.

@@ -11,11 +11,12 @@ mod short_way;
 mod sweep;
 mod tables;
 
+use sqlx::{Connection, PgConnection};
 use tower_quota::ManualClock;
 use tower_quota::store::{Lease, PostgresBooks};
 
 use crate::support::counters::SECOND;
-use crate::support::many_lapsed::check_many_lapsed;
+use crate::support::many_lapsed::{check_many_lapsed, check_many_lapsed_steps};
 use crate::support::noon;
 use crate::support::servers::Postgres;
 
@@ -47,4 +48,15 @@ impl Fixture {
 async fn nobody_is_denied_while_an_expired_hold_remains() {
     let fixture = Fixture::new().await;
     check_many_lapsed(&fixture.books, &fixture.clock).await;
+}
+
+#[tokio::test]
+async fn what_has_lapsed_in_a_rolling_window_is_marked_a_few_at_a_time() {
+    let fixture = Fixture::new().await;
+    let marked = async || {
+        let mut other = PgConnection::connect(&fixture.url).await.unwrap();
+        let counted = "SELECT count(*) FROM quota_hold WHERE lapsed";
+        sqlx::query_scalar(counted).fetch_one(&mut other).await.unwrap()
+    };
+    check_many_lapsed_steps(&fixture.books, &fixture.clock, marked).await;
 }

@@ -88,8 +88,10 @@ fn reason(error: &StoreError) -> String {
     error.source().unwrap().to_string()
 }
 
-/// Lets so much of the paused time pass, and everybody do what is due.
+/// Lets so much of the paused time pass, and everybody do what is due. Nobody waits for it, and where
+/// the time is not paused it panics.
 async fn pass(time: Duration) {
+    tokio::time::advance(Duration::ZERO).await;
     tokio::time::sleep(time).await;
 }
 

@@ -111,7 +111,11 @@ proptest! {
         windows in -300..300_i64,
         share in 0.0..1.0_f64,
     ) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            reason = "any instant in the window will do"
+        )]
         let instant = windows * length + (share * length as f64) as i64;
         let mut start = 0;
         while start > instant {

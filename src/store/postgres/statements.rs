@@ -2,7 +2,7 @@
 
 use sqlx::SqlStr;
 
-use crate::store::sql::statements::{AFTER, DUE, READ};
+use crate::store::sql::statements::{AFTER, due, read};
 use crate::store::sql::tables::Tables;
 
 /// The server's clock, in milliseconds: of this moment, not of the transaction's beginning.
@@ -51,10 +51,7 @@ impl Statements {
         let now = "coalesce($1, {clock})";
         Self {
             time: named("SELECT {clock}"),
-            read: named(&format!(
-                "{} key = ANY ($2)",
-                READ.replace("{now}", now).replace("{list}", "string_agg")
-            )),
+            read: named(&format!("{} key = ANY ($2)", read(now, "string_agg"))),
             reserve: named(&RESERVE.replace("{waiting}", "")),
             reserve_unlocked: named(&RESERVE.replace("{waiting}", "SKIP LOCKED")),
             settle: named(SETTLE),
@@ -62,7 +59,7 @@ impl Statements {
             unmake: named("DELETE FROM {counter} WHERE key = ANY ($1)"),
             lock: named(LOCK),
             mark: named(MARK),
-            due: named(DUE),
+            due: named(&due("string_agg")),
             holds: named(HOLDS),
             lines: named(LINES),
             write: named(WRITE),

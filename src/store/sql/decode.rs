@@ -3,10 +3,11 @@
 use std::iter;
 use std::time::Duration;
 
+use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::draft::Key;
-use super::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
+use super::rows::{ChargedStep, CounterRow, Due, HoldRow, from_bits, to_bits};
 use crate::clock::Timestamp;
 use crate::limits::{Buckets, Rolling, Span};
 use crate::store::books::Lapse;
@@ -46,26 +47,30 @@ where
     R: Row,
     &'static str: ColumnIndex<R>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
+    &'r str: Decode<'r, R::Database> + Type<R::Database>,
 {
-    Ok(Due { back: row.try_get("back")?, charged: row.try_get("charged")? })
+    let (back, charged) = (row.try_get("back")?, row.try_get("charged")?);
+    Ok(Due { back, charged, steps: charged_steps(row)? })
 }
 
-/// The holds that are due to be charged to a counter whose window rolls.
-pub(crate) fn charged_holds<'r, R>(row: &'r R) -> sqlx::Result<Vec<HoldRow>>
+/// What is due to be charged to a counter whose window rolls.
+fn charged_steps<'r, R>(row: &'r R) -> sqlx::Result<Vec<ChargedStep>>
 where
     R: Row,
     &'static str: ColumnIndex<R>,
     &'r str: Decode<'r, R::Database> + Type<R::Database>,
 {
-    let text: Option<&str> = row.try_get("charged_holds")?;
-    let mut numbers = text.unwrap_or_default().split(' ').map(str::parse::<i64>);
-    let mut holds = Vec::new();
-    while let (Some(Ok(made_at)), Some(Ok(units))) = (numbers.next(), numbers.next()) {
-        let made_at = Timestamp::from_millis(made_at);
-        let (lapse, deadline, marked) = (Lapse::Charge, made_at, false);
-        holds.push(HoldRow { units, lapse, deadline, marked, made_at: Some(made_at) });
-    }
-    Ok(holds)
+    let text: Option<&str> = row.try_get("charged_steps")?;
+    let steps = text.into_iter().flat_map(|text| text.split(',')).map(charged_step);
+    steps.collect::<Result<_, _>>().map_err(|source| {
+        let index = "charged_steps".to_owned();
+        sqlx::Error::ColumnDecode { index, source }
+    })
+}
+
+fn charged_step(text: &str) -> Result<ChargedStep, BoxDynError> {
+    let (made_at, units) = text.split_once(' ').ok_or("a step without units")?;
+    Ok(ChargedStep { made_at: Timestamp::from_millis(made_at.parse()?), units: units.parse()? })
 }
 
 /// A counter of which nothing is due, as far as the row says.

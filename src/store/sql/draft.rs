@@ -30,12 +30,16 @@ pub(crate) struct Wanted {
     pub(crate) windows: Vec<Key>,
     /// How many due holds of each counter are marked at most.
     pub(crate) marked: i64,
+    /// Whether something is taken from what is used, the latest first. Where a window rolls, all that
+    /// is due is marked before, so that it is there to be taken from.
+    pub(crate) takes: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
         let (holds, lines, windows) = (Vec::new(), Vec::new(), Vec::new());
-        Self { counters: BTreeMap::new(), holds, lines, windows, marked: MARKED }
+        let (marked, takes) = (MARKED, false);
+        Self { counters: BTreeMap::new(), holds, lines, windows, marked, takes }
     }
 }
 
@@ -163,8 +167,8 @@ impl Draft {
         for (key, row) in stored {
             if let Some(page) = counters.get_mut(&key) {
                 page.row = row;
-                // What is charged belongs to the step in which it was reserved: none is summed up.
-                let at_most = if page.row.buckets.is_some() { i64::MAX } else { wanted.marked };
+                let takes = wanted.takes && page.row.buckets.is_some();
+                let at_most = if takes { i64::MAX } else { wanted.marked };
                 page.lapse(rows, &key, now, at_most).await?;
                 page.row.roll(None, now);
             }

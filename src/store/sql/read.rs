@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use super::decode::{charged_holds, counter, due, instant};
+use super::decode::{counter, due, instant};
 use super::rows::CounterRow;
 use super::verbs::check_open;
 use crate::clock::Timestamp;
@@ -20,7 +20,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// What the rows of [`READ`](super::statements::READ) say.
+    /// What the rows of [`read`](super::statements::read) say.
     pub(crate) fn new<'r, R>(found: &'r [R]) -> sqlx::Result<Self>
     where
         R: Row,
@@ -34,9 +34,6 @@ impl Found {
             now = instant(row, "now")?;
             if let Some(key) = row.try_get::<Option<&[u8]>, _>("key")? {
                 let mut counter = CounterRow { due: due(row)?, ..counter(row)? };
-                for hold in charged_holds(row)? {
-                    counter.mark(&hold);
-                }
                 counter.roll(None, now.unwrap_or(Timestamp::MIN));
                 rows.insert(key.to_vec(), counter);
             }

@@ -28,12 +28,22 @@ impl HoldRow {
 }
 
 /// The units of holds whose lease has ended without being marked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Due {
     /// They come back.
     pub(crate) back: i64,
     /// They are charged.
     pub(crate) charged: i64,
+    /// Where the window rolls, those of them that count.
+    pub(crate) steps: Vec<ChargedStep>,
+}
+
+/// The units of holds that were made in one step of a window that rolls, and are due to be charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChargedStep {
+    /// When the first of them was made.
+    pub(crate) made_at: Timestamp,
+    pub(crate) units: i64,
 }
 
 /// A counter's row, and what is to be known of its holds to read it.
@@ -45,7 +55,7 @@ pub(crate) struct CounterRow {
     pub(crate) held: i64,
     /// No unmarked hold's lease ends earlier.
     pub(crate) lapse_at: Option<Timestamp>,
-    /// What is used by steps, where the window rolls: `used` is the sum.
+    /// What is used by steps, where the window rolls, without what is due: `used` is the sum.
     pub(crate) buckets: Option<Buckets>,
     pub(crate) due: Due,
 }
@@ -58,7 +68,19 @@ impl CounterRow {
 
     /// What is used, with what is due.
     fn used_with_due(&self) -> i64 {
-        self.used.saturating_add(self.due.charged).clamp(0, MAX)
+        match self.buckets_with_due() {
+            Some(buckets) => to_count(buckets.sum()),
+            None => self.used.saturating_add(self.due.charged).clamp(0, MAX),
+        }
+    }
+
+    /// What is used by steps, with what is due, where the window rolls.
+    fn buckets_with_due(&self) -> Option<Buckets> {
+        let mut buckets = self.buckets.clone()?;
+        for step in &self.due.steps {
+            charge_step(&mut buckets, step.made_at, step.units);
+        }
+        Some(buckets)
     }
 
     pub(crate) fn count(&self, window: Span) -> Count {
@@ -79,7 +101,7 @@ impl CounterRow {
 
     /// Tells when so many units come back, where the window rolls.
     fn look_ahead(&self, count: &mut Count, units: u64) {
-        if let Some(buckets) = &self.buckets {
+        if let Some(buckets) = self.buckets_with_due() {
             count.window.end = buckets.come_back_at(units.max(1), count.held);
         }
     }
@@ -107,8 +129,10 @@ impl CounterRow {
         if let Some(buckets) = &mut self.buckets {
             buckets.add(buckets.counts_from(now), used.saturating_sub(before));
             buckets.take(before.saturating_sub(used));
+            self.used = to_count(buckets.sum());
+        } else {
+            self.set_used(used);
         }
-        self.set_used(used);
     }
 
     /// Sets what is used, with what is due.
@@ -116,15 +140,10 @@ impl CounterRow {
         self.used = to_count(used).saturating_sub(self.due.charged);
     }
 
-    /// Charges what was held, or takes it back.
-    fn charge(&mut self, hold: &HoldRow, units: i64) {
-        if let (Some(buckets), Some(made_at)) = (&mut self.buckets, hold.made_at) {
-            if units < 0 {
-                buckets.take_back(made_at, units.unsigned_abs());
-            } else {
-                let room = MAX_COUNT.saturating_sub(buckets.sum());
-                buckets.add(made_at, units.unsigned_abs().min(room));
-            }
+    /// Charges what was held since `made_at`, or takes it back.
+    fn charge(&mut self, made_at: Option<Timestamp>, units: i64) {
+        if let (Some(buckets), Some(made_at)) = (&mut self.buckets, made_at) {
+            charge_step(buckets, made_at, units);
             self.used = to_count(buckets.sum());
         } else {
             let used = self.used_with_due().saturating_add(units);
@@ -149,7 +168,7 @@ impl CounterRow {
             return;
         }
         if self.buckets.is_some() {
-            self.charge(hold, hold.units);
+            self.charge(hold.made_at, hold.units);
         } else {
             self.used = self.used.saturating_add(hold.units).min(MAX);
         }
@@ -168,7 +187,7 @@ impl CounterRow {
             _ => 0,
         };
         let spent = to_i64(spent.units(hold.units.unsigned_abs()));
-        self.charge(hold, spent.saturating_sub(charged));
+        self.charge(hold.made_at, spent.saturating_sub(charged));
     }
 
     fn release(&mut self, hold: &HoldRow) {
@@ -184,6 +203,28 @@ impl CounterRow {
             Lapse::Charge => &mut self.due.charged,
         };
         *due = due.saturating_sub(hold.units).max(0);
+        if let (Lapse::Charge, Some(made_at)) = (hold.lapse, hold.made_at) {
+            self.take_from_step(made_at, hold.units);
+        }
+    }
+
+    fn take_from_step(&mut self, made_at: Timestamp, units: i64) {
+        let Some(rolling) = self.buckets.as_ref().map(Buckets::rolling) else { return };
+        let bucket = rolling.bucket(made_at);
+        let mut steps = self.due.steps.iter_mut();
+        if let Some(step) = steps.find(|step| rolling.bucket(step.made_at) == bucket) {
+            step.units = step.units.saturating_sub(units).max(0);
+        }
+    }
+}
+
+/// Charges what was held since `made_at`, as far as it can be counted, or takes it back.
+fn charge_step(buckets: &mut Buckets, made_at: Timestamp, units: i64) {
+    if units < 0 {
+        buckets.take_back(made_at, units.unsigned_abs());
+    } else {
+        let room = MAX_COUNT.saturating_sub(buckets.sum());
+        buckets.add(made_at, units.unsigned_abs().min(room));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use crate::store::sql::statements::{AFTER, DUE, READ};
+use crate::store::sql::statements::{AFTER, due, read};
 use crate::store::sql::tables::Tables;
 
 /// How many rows are read or written in one go at most. Each go hands statements to a thread and
@@ -49,10 +49,7 @@ impl Statements {
         let named = |statement: &str| tables.name_in(statement);
         let each = |statement: &str| EachRow(named(statement));
         Self {
-            read: named(&format!(
-                "{} key = $2",
-                READ.replace("{now}", "$1").replace("{list}", "group_concat")
-            )),
+            read: named(&format!("{} key = $2", read("$1", "group_concat"))),
             counter: each(
                 "SELECT key, used, held, lapse_at, step, buckets FROM {counter} WHERE key = ?",
             ),
@@ -69,7 +66,7 @@ impl Statements {
                 )
                 RETURNING units, charge, deadline, lapsed, made_at",
             ),
-            due: named(DUE),
+            due: named(&due("group_concat")),
             put_counter: each(
                 "INSERT INTO {counter} (key, used, held, lapse_at, ends_at, step, buckets)
                 VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{ConnectOptions, Connection, Executor};
-use tower_quota::store::{Held, RemoteBooks, SqliteBooks};
+use tower_quota::store::{Held, Lapse, RemoteBooks, RemoteReserve, SqliteBooks};
 use tower_quota::{Clock, Window};
 
 use super::books;
@@ -127,4 +127,26 @@ async fn a_directory_that_is_not_there_is_a_failure_that_lasts() {
     assert_eq!(error.operation(), "connect");
     assert!(!error.is_transient());
     assert!(reason(&error).contains("unable to open"), "{error:?}");
+}
+
+/// A table that somebody has made without types, with a word where there should be a number.
+#[tokio::test]
+async fn what_is_due_and_cannot_be_read_is_a_failure_and_not_nothing() {
+    let directory = Directory::new();
+    let (books, clock) = books(&directory).await;
+    let remix = [counter("7", Window::Rolling(Duration::from_secs(60)), clock.now())];
+    let request = ask(1, &remix, None, 1, clock.now());
+    books.reserve(&RemoteReserve { lapse: Lapse::Charge, ..request }).await.unwrap();
+    clock.advance(books.lease().length);
+    assert_eq!(books.counted(&remix).await.unwrap()[0].used, 1);
+
+    let mut other = options(&directory).connect().await.unwrap();
+    other.execute("CREATE TABLE untyped AS SELECT * FROM quota_hold").await.unwrap();
+    other.execute("DROP TABLE quota_hold").await.unwrap();
+    other.execute("ALTER TABLE untyped RENAME TO quota_hold").await.unwrap();
+    other.execute("UPDATE quota_hold SET units = 'one'").await.unwrap();
+    let error = books.counted(&remix).await.unwrap_err();
+    assert_eq!(error.operation(), "count");
+    assert!(!error.is_transient(), "{error:?}");
+    assert!(reason(&error).contains("invalid digit"), "{error:?}");
 }

@@ -1,12 +1,14 @@
 //! More holds whose leases have ended than books mark at a time.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use tower_quota::store::{
     Change, Held, Lapse, RemoteBooks, RemoteChange, RemoteReserve, RemoteSettlement,
 };
-use tower_quota::{Clock, ManualClock, Spent, Window};
+use tower_quota::{Clock, ManualClock, Spent, Timestamp, Window};
 
-use super::counters::{Counted, ask, counter};
+use super::counters::{Counted, SECOND, ask, counter};
 
 /// How many holds there are of either rule.
 const HOLDS: u64 = 1_300;
@@ -61,5 +63,64 @@ pub(crate) async fn check_many_lapsed(books: &impl RemoteBooks, clock: &ManualCl
     for _ in 0..2 {
         books.settle(&late).await.unwrap();
         assert_eq!(said().await, (6, 9));
+    }
+}
+
+/// How many holds are made a second where the window rolls, half of them of either rule.
+const A_SECOND: usize = 520;
+
+/// Where the window rolls, in seconds: what has lapsed counts in the second in which it was reserved,
+/// whether it is marked or not, and no more is `marked` at a time. Some of it was before 1970.
+pub(crate) async fn check_many_lapsed_steps(
+    books: &impl RemoteBooks,
+    clock: &ManualClock,
+    marked: impl AsyncFn() -> i64,
+) {
+    clock.set(Timestamp::from_millis(-2_500).into());
+    let remix = [counter("steps", Window::Rolling(60 * SECOND), clock.now())];
+    let mut requests = Vec::new();
+    for _ in 0..5 {
+        let now = clock.now();
+        for sequence in (0..).skip(requests.len()).take(A_SECOND) {
+            let lapse = if sequence % 2 == 0 { Lapse::GiveBack } else { Lapse::Charge };
+            requests.push(RemoteReserve { lapse, ..ask(sequence, &remix, None, 1, now) });
+        }
+        let new = requests.iter().skip(requests.len() - A_SECOND);
+        for made in join_all(new.map(|request| books.reserve(request))).await {
+            assert!(matches!(made.unwrap().held, Held::Granted(_)));
+        }
+        clock.advance(SECOND);
+    }
+    clock.advance(books.lease().length);
+    let now = clock.now();
+    let full = ask(2 * HOLDS, &remix, Some(HOLDS), 1, now);
+    let told = books.read(&full.charges, full.units).await.unwrap();
+    assert_eq!((told[0].used, told[0].held), (HOLDS, 0));
+    assert_eq!(books.reserve(&full).await.unwrap().held, Held::Denied(told.into()));
+    assert_eq!(marked().await, 1_000);
+
+    // A late settlement corrects what was presumed in its second, a credit takes what was reserved
+    // last, and a debit is of now.
+    let used = async || books.counted(&remix).await.unwrap()[0].used;
+    let settle = |request: &RemoteReserve, spent| RemoteSettlement {
+        id: request.id,
+        counters: request.charges.clone(),
+        spent: Spent::Units(spent),
+        after: None,
+    };
+    let [_, first, .., given_back, last] = requests.as_slice() else { unreachable!() };
+    books.settle(&[settle(last, 0), settle(given_back, 3), settle(first, 2)]).await.unwrap();
+    assert_eq!(used().await, HOLDS + 3);
+    let changed =
+        |sequence, change| RemoteChange { nonce: 1, sequence, counters: remix.to_vec(), change };
+    books.change(&changed(1, Change::Credit(1))).await.unwrap();
+    books.change(&changed(2, Change::Debit(2))).await.unwrap();
+    let mut left = HOLDS + 4;
+    for (second, units) in (58..).zip([261, 260, 260, 260, 261]) {
+        clock.set(Timestamp::from_millis(second * 1_000 - 1).into());
+        assert_eq!(used().await, left, "used just before second {second}");
+        clock.advance(Duration::from_millis(1));
+        left -= units;
+        assert_eq!(used().await, left, "used in second {second}");
     }
 }

@@ -33,7 +33,7 @@ fn assert_window(limit: &Limit, guest: &Profile, instant: &str, [start, end]: [&
     assert_eq!((denial.resets_at(), denial.retry_after()), (Some(at(end)), Some(1)));
     clock.set(at(end));
     granted(reserve(&quotas, guest)).release();
-    #[expect(clippy::cast_precision_loss)]
+    #[expect(clippy::cast_precision_loss, reason = "a window has few seconds")]
     let hours = seconds as f64 / 3_600.0;
     hours
 }

@@ -63,3 +63,30 @@ async fn what_has_lapsed_comes_back() {
     let held = join_all(requests.iter().map(|request| granted(&scene.books, request))).await;
     assert_eq!(held, [1, 1]);
 }
+
+/// Also where the server believes that there are no holds, as it does when it has looked at the table
+/// between two requests.
+#[tokio::test]
+async fn a_settlement_reads_no_holds_but_its_own() {
+    const OTHERS: u64 = 200;
+    const SETTLED: u64 = 20;
+    let scene = Scene::new().await;
+    let counter = scene.counter("7").await;
+    let mut observer = scene.connect().await;
+    observer.execute("VACUUM ANALYZE quota_hold").await.unwrap();
+    let requests: Vec<_> =
+        (0..OTHERS + SETTLED).map(|id| scene.ask(id, &counter, None, 1)).collect();
+    join_all(requests.iter().map(|request| granted(&scene.books, request))).await;
+    for request in requests.iter().take(SETTLED as usize) {
+        scene.books.settle(&[settlement(request, 1)]).await.unwrap();
+    }
+    drop(scene);
+    // A server's process tells what it has read when it ends.
+    let others = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut observer).await.unwrap() > 0 {}
+    let read = "SELECT CAST(sum(idx_tup_read) AS bigint) FROM pg_stat_user_indexes
+        WHERE relname = 'quota_hold'";
+    let read: i64 = sqlx::query_scalar(read).fetch_one(&mut observer).await.unwrap();
+    assert!((SETTLED..2 * SETTLED).contains(&(read as u64)), "{read} were read");
+}
