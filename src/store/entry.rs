@@ -37,7 +37,7 @@ pub(super) struct CounterEntry {
 struct Extra {
     /// What is used, where the window rolls: the count has the sum.
     buckets: Option<Box<Buckets>>,
-    /// Where something was reserved under a cap on refunds.
+    /// Where something was refunded under a cap.
     refunds: Option<Box<Refunds>>,
 }
 
@@ -112,25 +112,19 @@ impl CounterEntry {
         self.extra.as_mut()?.refunds.as_deref_mut()
     }
 
-    /// Counts from now on what is refunded.
-    pub(super) fn count_refunds(&mut self, now: Timestamp) {
-        let rolling = self.limit.rolling();
-        let refunds = &mut self.extra.get_or_insert_default().refunds;
-        refunds.get_or_insert_with(|| Box::new(Refunds::new(rolling, now)));
-    }
-
     /// Whether a refund of a hold of so many units has room under `cap`.
     pub(super) fn admits_refund(&self, units: u64, cap: u64) -> bool {
         let units = self.limit.measure().held(units);
-        self.refunds().is_none_or(|refunds| refunds.admits(units, cap))
+        self.refunds().map_or(units <= cap, |refunds| refunds.admits(units, cap))
     }
 
     /// Counts a refund of a hold.
     pub(super) fn add_refund(&mut self, hold: &HoldEntry) {
-        let units = self.limit.measure().held(hold.units);
-        if let Some(refunds) = self.refunds_mut() {
-            refunds.add(hold.at, units);
-        }
+        let (units, rolling) = (self.limit.measure().held(hold.units), self.limit.rolling());
+        let at = self.buckets().map_or(hold.at, |buckets| buckets.counts_from(hold.at));
+        let refunds = &mut self.extra.get_or_insert_default().refunds;
+        let refunds = refunds.get_or_insert_with(|| Box::new(Refunds::new(rolling, at)));
+        refunds.add(at, units);
     }
 
     /// Lets go what does not count any more, where the window rolls.

@@ -81,9 +81,6 @@ impl Ledger {
             entry.count.held = entry.count.held.saturating_add(units);
             // Only what has changed: to read all of what was just written in parts would stall.
             count.held = entry.count.held;
-            if charge.refunds.is_some() {
-                entry.count_refunds(now);
-            }
             if let Some(buckets) = entry.buckets() {
                 hold.at = buckets.counts_from(hold.at);
                 count.window.end = buckets.come_back_at(1, count.held);
