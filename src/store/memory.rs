@@ -18,8 +18,9 @@ use crate::error::StoreError;
 /// All counts of a profile, of a tenant, or of everyone lie under one lock, which each shares with one
 /// in 256 others; no lock is global. Where a request takes from several, it has their locks at once. A
 /// count is kept while its window is open, so memory grows with the profiles that are active in one
-/// window: about 100 bytes for each of their limits, and 600 where a window rolls. Closed windows are
-/// swept a few at a time by the calls that open new ones; no background work is needed.
+/// window: 110 to 200 bytes for each of their limits, for tables grow by doubling, and 550 more where a
+/// window rolls. Closed windows are swept a few at a time by the calls that open new ones; no background
+/// work is needed.
 ///
 /// Where windows [follow the profile's calendar](crate::Limit::profile_calendar), the last one is kept as
 /// long again.
