@@ -116,7 +116,7 @@ local function new()
     key = '', holds = '', exists = false, now = 0, was_purged = false,
     used = 0, held = 0, purged = 0, due = 0, steps = false,
     units = 0, deadline = 0, rule = '', id = '',
-    ends = false, asked = 0, asked_rule = '', ceiling = 0,
+    ends = false, asked = 0, asked_rule = '', ceiling = 0, is_held = false,
   }
 end
 

@@ -24,6 +24,10 @@ local linger = tonumber(ARGV[4])
 -- The counters of a request, and more: there may be some of an earlier one behind them.
 local counters = {}
 local answers, told = { now }, 1
+-- What is held of the one counter that is not written yet, if its `is_held` says so. It is written once,
+-- however many requests it is asked for by one after the other: its holds that are put on file, as a
+-- hash and as a sorted set take them, whether they are the only ones there, and which they are.
+local fields, scores, none_filed, filed = {}, {}, false, {}
 
 local function tell(answer)
   told = told + 1
@@ -44,27 +48,41 @@ end
 
 -- Whether a hold is on record.
 local function is_known(counter, id)
-  if counter.units > 0 and counter.id == id then return true end
+  if counter.units > 0 and counter.id == id or filed[id] then return true end
   -- Nothing is on file that is neither held nor purged.
   if counter.held == counter.units and counter.purged == 0 then return false end
   return call('HGET', counter.key, id) ~= false
 end
 
--- Holds what is asked of a counter: at hand if it can be, else on file.
+-- Holds what is asked of a counter: at hand if it can be, else on file. It is to be written.
 local function hold(counter, id)
-  local deadline, ends, steps = counter.now + lease, counter.ends, counter.steps
-  if steps then ends = (steps.newest + STEPS) * steps.step end
-  local is_new, none_filed = not counter.exists, counter.held == counter.units
-  if counter.held == 0 or deadline < counter.due then counter.due = deadline end
-  counter.held = counter.held + counter.asked
-  local filed = counter.units > 0 or steps
-  if filed then
-    write(counter, id, record(counter, counter.asked, counter.asked_rule))
-    call('ZADD', counter.holds, deadline, id)
+  local deadline = counter.now + lease
+  if counter.units > 0 or counter.steps then
+    local at = #fields
+    if at == 0 then none_filed = counter.held == counter.units end
+    fields[at + 1], fields[at + 2] = id, record(counter, counter.asked, counter.asked_rule)
+    scores[at + 1], scores[at + 2] = deadline, id
+    filed[id] = true
   else
     counter.units, counter.deadline, counter.rule, counter.id =
       counter.asked, deadline, counter.asked_rule, id
-    write(counter)
+  end
+  if counter.held == 0 or deadline < counter.due then counter.due = deadline end
+  counter.held = counter.held + counter.asked
+  counter.is_held = true
+end
+
+-- Writes what is held of a counter, if it is not yet.
+local function write_held(counter)
+  if not counter.is_held then return end
+  counter.is_held = false
+  local deadline, ends, steps = counter.now + lease, counter.ends, counter.steps
+  if steps then ends = (steps.newest + STEPS) * steps.step end
+  local is_new, is_filed = not counter.exists, #fields > 0
+  write(counter, unpack(fields))
+  if is_filed then
+    call('ZADD', counter.holds, unpack(scores))
+    fields, scores, filed = {}, {}, {}
   end
   local moves = ends and (steps or deadline > ends)
   if ends and is_new then
@@ -73,7 +91,7 @@ local function hold(counter, id)
     outlive(counter.key, max(ends, deadline) + keep, now, linger)
   end
   -- A sorted set that had become empty was deleted.
-  if filed and (none_filed or moves) then live_alike(counter) end
+  if is_filed and (none_filed or moves) then live_alike(counter) end
 end
 
 -- Opens the counters of a request: those from `first` on, which are said at `at`. Gives how many they
@@ -86,6 +104,7 @@ local function open_all(first, request, at)
     count = count + 1
     local counter = counters[count] or new()
     counters[count] = counter
+    if counter.key ~= KEYS[2 * (first + count) - 3] then write_held(counter) end
     -- The first alone stays open for the next request: two could be the same counter's.
     if count > 1 then counter.key = '' end
     open(counter, first + count - 1, now)
@@ -101,6 +120,7 @@ local function decide(count, id)
   for number = 1, count do
     local counter = counters[number]
     if is_due(counter) then
+      write_held(counter)
       purge(counter, keep)
       -- Nobody is denied because of units that have come back.
       while is_due(counter) and not admits(counter) do purge(counter, keep) end
@@ -114,6 +134,7 @@ local function decide(count, id)
     local counter = counters[number]
     if admitted and not known then
       hold(counter, id)
+      if count > 1 then write_held(counter) end
     elseif counter.was_purged then
       write(counter)
     end
@@ -137,4 +158,5 @@ for index = 5, #ARGV do
     decide(count, id)
   end
 end
+if counters[1] then write_held(counters[1]) end
 return answers

@@ -4,13 +4,24 @@ use futures::FutureExt;
 use futures::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
-use tower_quota::Window;
-use tower_quota::store::{Held, RemoteBooks};
+use tower_quota::store::{Held, RedisBooks, RemoteBooks, RemoteReserve, RemoteSettlement};
+use tower_quota::{Spent, Window};
 
 use super::scripts::calls;
 use super::{PATIENCE, ask, books, counter, hold, now, read, request};
+use crate::support::counters::{Counted, SECOND};
+use crate::support::noon;
+use crate::support::servers::Redis;
 
 const MANY: u64 = 40;
+
+const ROLLING: Window = Window::Rolling(SECOND.saturating_mul(60));
+
+/// All that is held is spent.
+fn charged(request: &RemoteReserve) -> RemoteSettlement {
+    let (id, counters) = (request.id, request.charges.clone());
+    RemoteSettlement { id, counters, spent: Spent::Held, after: None }
+}
 
 #[tokio::test]
 async fn requests_that_wait_share_calls_and_are_judged_one_by_one() {
@@ -30,6 +41,58 @@ async fn requests_that_wait_share_calls_and_are_judged_one_by_one() {
     // And one to read.
     let calls = calls(&server, "evalsha").await - before;
     assert!(calls < MANY / 2, "{calls} calls");
+}
+
+/// Some of the same counters, some of several, some sent again: what is answered and what is kept is the
+/// same as if each had come alone.
+#[tokio::test]
+async fn requests_that_share_a_call_are_as_if_they_had_come_one_after_the_other() {
+    const ROUNDS: u64 = 30;
+    let server = Redis::start();
+    let clock = noon();
+    let [together, alone] = ["together:", "alone:"]
+        .map(|prefix| RedisBooks::builder(server.url()).prefix(prefix).clock(clock.clone()));
+    let (together, alone) = (together.connect().await.unwrap(), alone.connect().await.unwrap());
+    for round in 0..ROUNDS {
+        let scope = |name| format!("{name} {round}");
+        let [x, y, rolling] = [("x", Window::Day), ("y", Window::Hour), ("r", ROLLING)]
+            .map(|(name, window)| counter(scope(name), window, now(&clock)));
+        let [one, other, last] = [&x, &y, &rolling].map(std::slice::from_ref);
+        let pairs = [[x.clone(), y.clone()], [y.clone(), x.clone()], [rolling.clone(), x.clone()]];
+        let some = [one, one, one, other, last, last, &pairs[0], &pairs[1], &pairs[2]];
+        let mut requests = Vec::new();
+        for place in 0..MANY {
+            // Any numbers, the same each time.
+            let number = (round * MANY + place + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+            let sequence = round * MANY + place - (number % 4) / 3;
+            let counters = some[(number / 4 % some.len() as u64) as usize];
+            let again = |asked: &&RemoteReserve| asked.id.sequence == sequence;
+            match requests.iter().find(again).cloned() {
+                Some(asked) => requests.push(asked),
+                None => requests.push(request(&alone, sequence, counters).await),
+            }
+        }
+        let mut expected = Vec::new();
+        for request in &requests {
+            expected.push(alone.reserve(request).await.unwrap().held);
+        }
+        let held = join_all(requests.iter().map(|request| together.reserve(request))).await;
+        let held: Vec<_> = held.into_iter().map(|verdict| verdict.unwrap().held).collect();
+        assert_eq!(held, expected, "round {round}");
+        let counters = [x.clone(), y.clone(), rolling.clone()];
+        let same = async || {
+            let counted = together.counted(&counters).await.unwrap();
+            assert_eq!(counted, alone.counted(&counters).await.unwrap(), "round {round}");
+        };
+        same().await;
+        let ends: Vec<_> = requests.iter().step_by(2).map(charged).collect();
+        for books in [&together, &alone] {
+            books.settle(&ends).await.unwrap();
+        }
+        same().await;
+        clock.advance(together.lease().length);
+        same().await;
+    }
 }
 
 #[tokio::test]
