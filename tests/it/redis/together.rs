@@ -65,7 +65,7 @@ async fn requests_that_share_a_call_are_as_if_they_had_come_one_after_the_other(
             // Any numbers, the same each time.
             let number = (round * MANY + place + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
             let sequence = round * MANY + place - (number % 4) / 3;
-            let counters = some[(number / 4 % some.len() as u64) as usize];
+            let counters = some[usize::try_from(number / 4).unwrap() % some.len()];
             let again = |asked: &&RemoteReserve| asked.id.sequence == sequence;
             match requests.iter().find(again).cloned() {
                 Some(asked) => requests.push(asked),
@@ -80,18 +80,18 @@ async fn requests_that_share_a_call_are_as_if_they_had_come_one_after_the_other(
         let held: Vec<_> = held.into_iter().map(|verdict| verdict.unwrap().held).collect();
         assert_eq!(held, expected, "round {round}");
         let counters = [x.clone(), y.clone(), rolling.clone()];
-        let same = async || {
+        let compare = async || {
             let counted = together.counted(&counters).await.unwrap();
             assert_eq!(counted, alone.counted(&counters).await.unwrap(), "round {round}");
         };
-        same().await;
+        compare().await;
         let ends: Vec<_> = requests.iter().step_by(2).map(charged).collect();
         for books in [&together, &alone] {
             books.settle(&ends).await.unwrap();
         }
-        same().await;
+        compare().await;
         clock.advance(together.lease().length);
-        same().await;
+        compare().await;
     }
 }
 
