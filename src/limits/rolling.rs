@@ -12,6 +12,9 @@ const STEPS: i64 = 60;
 /// whole window has begun after the unit's step or is not over yet.
 const BUCKETS: usize = 61;
 
+/// The bits of all of them.
+const ALL: u64 = (1 << BUCKETS) - 1;
+
 /// How a rolling window is cut into steps: the same for all counts of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rolling {
@@ -59,6 +62,9 @@ pub struct Buckets {
     newest: i64,
     /// Of the newest step, of the one before it, and so on.
     used: [u64; BUCKETS],
+    /// In which of them anything was, a bit for each, the lowest for the newest: the oldest is found
+    /// without reading the others.
+    occupied: u64,
     /// The sum of them.
     sum: u64,
 }
@@ -67,17 +73,17 @@ impl Buckets {
     /// Nothing is used at `now`.
     #[must_use]
     pub fn new(rolling: Rolling, now: Timestamp) -> Self {
-        Self { rolling, newest: rolling.bucket(now), used: [0; BUCKETS], sum: 0 }
+        let newest = rolling.bucket(now);
+        Self { rolling, newest, used: [0; BUCKETS], occupied: 0, sum: 0 }
     }
 
     /// What a store has kept: the number of the newest step, and what was used in it, in the one before
     /// it, and so on.
     #[must_use]
     pub fn restored(rolling: Rolling, newest: i64, used: impl IntoIterator<Item = u64>) -> Self {
-        let mut buckets = Self { rolling, newest, used: [0; BUCKETS], sum: 0 };
-        for (place, used) in buckets.used.iter_mut().zip(used) {
-            *place = used;
-            buckets.sum = buckets.sum.saturating_add(used);
+        let mut buckets = Self { rolling, newest, used: [0; BUCKETS], occupied: 0, sum: 0 };
+        for (age, used) in used.into_iter().take(BUCKETS).enumerate() {
+            buckets.set(age, used);
         }
         buckets
     }
@@ -98,8 +104,7 @@ impl Buckets {
     /// anything was.
     #[must_use]
     pub fn used(&self) -> &[u64] {
-        let last = self.used.iter().rposition(|used| *used > 0);
-        last.and_then(|last| self.used.get(..=last)).unwrap_or_default()
+        oldest(self.occupied).and_then(|age| self.used.get(..=age)).unwrap_or_default()
     }
 
     /// When nothing counts any more that is used by now.
@@ -122,6 +127,7 @@ impl Buckets {
         self.newest = self.rolling.bucket(now);
         let left = steps.min(BUCKETS);
         self.used.rotate_right(left);
+        self.occupied = shifted(self.occupied, left) & ALL;
         for used in self.used.iter_mut().take(left) {
             self.sum = self.sum.saturating_sub(mem::take(used));
         }
@@ -137,33 +143,40 @@ impl Buckets {
     pub fn add(&mut self, then: Timestamp, units: u64) {
         // Added up they are still counted exactly.
         let units = units.min(u64::MAX.saturating_sub(self.sum));
-        if let Some(used) = self.at(then) {
-            *used = used.saturating_add(units);
-            self.sum = self.sum.saturating_add(units);
+        if let Some((age, used)) = self.at(then) {
+            self.set(age, used.saturating_add(units));
         }
     }
 
     /// Takes back what was reserved at `then`, as far as it is there and counts.
     pub fn take_back(&mut self, then: Timestamp, units: u64) {
-        if let Some(used) = self.at(then) {
-            let taken = units.min(*used);
-            *used = used.saturating_sub(taken);
-            self.sum = self.sum.saturating_sub(taken);
+        if let Some((age, used)) = self.at(then) {
+            self.set(age, used.saturating_sub(units));
         }
     }
 
-    fn at(&mut self, then: Timestamp) -> Option<&mut u64> {
+    /// How many steps ago `then` was, if it counts, and what is used in that step.
+    fn at(&self, then: Timestamp) -> Option<(usize, u64)> {
         let age = self.newest.saturating_sub(self.rolling.bucket(then)).max(0);
-        self.used.get_mut(usize::try_from(age).ok()?)
+        let age = usize::try_from(age).ok()?;
+        Some((age, *self.used.get(age)?))
+    }
+
+    fn set(&mut self, age: usize, units: u64) {
+        if let Some(used) = self.used.get_mut(age) {
+            self.sum = self.sum.saturating_sub(*used).saturating_add(units);
+            *used = units;
+            let bit = shifted(1, age);
+            self.occupied = if units > 0 { self.occupied | bit } else { self.occupied & !bit };
+        }
     }
 
     /// Takes from what is used, the latest first.
     pub fn take(&mut self, mut units: u64) {
-        for used in &mut self.used {
-            let taken = units.min(*used);
-            *used = used.saturating_sub(taken);
-            self.sum = self.sum.saturating_sub(taken);
-            units = units.saturating_sub(taken);
+        for age in 0..BUCKETS {
+            let used = self.used.get(age).copied().unwrap_or_default();
+            self.set(age, used.saturating_sub(units));
+            units = units.saturating_sub(used);
         }
     }
 
@@ -171,17 +184,25 @@ impl Buckets {
     /// from now on. Never, if there is nothing to come back.
     #[must_use]
     pub fn come_back_at(&self, units: u64, held: u64) -> Timestamp {
-        let (mut missing, mut age) = (units, BUCKETS);
-        for used in self.used.iter().rev() {
-            age = age.saturating_sub(1);
-            missing = missing.saturating_sub(*used);
+        let (mut missing, mut occupied) = (units, self.occupied);
+        while let Some(age) = oldest(occupied) {
+            missing = missing.saturating_sub(self.used.get(age).copied().unwrap_or_default());
             if missing == 0 {
-                break;
+                let step = self.newest.saturating_sub(i64::try_from(age).unwrap_or(0));
+                return self.rolling.leaves_at(step);
             }
+            occupied &= !shifted(1, age);
         }
-        if missing > 0 && held == 0 {
-            return Timestamp::MAX;
-        }
-        self.rolling.leaves_at(self.newest.saturating_sub(i64::try_from(age).unwrap_or(0)))
+        if held == 0 { Timestamp::MAX } else { self.empty_at() }
     }
+}
+
+/// How many steps ago the oldest of some was.
+fn oldest(occupied: u64) -> Option<usize> {
+    usize::try_from(occupied.checked_ilog2()?).ok()
+}
+
+/// Bits of steps, that many steps later.
+fn shifted(occupied: u64, steps: usize) -> u64 {
+    u32::try_from(steps).ok().and_then(|steps| occupied.checked_shl(steps)).unwrap_or(0)
 }
