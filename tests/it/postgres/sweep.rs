@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use sqlx::{Connection, Executor, PgConnection};
-use tower_quota::store::{PostgresBooks, RemoteBooks};
-use tower_quota::{Clock, Window};
+use tower_quota::store::{PostgresBooks, RemoteBooks, RemoteSettlement};
+use tower_quota::{Clock, Spent, Window};
 
-use super::{Fixture, LEASE};
-use crate::support::counters::{ask, counter};
+use super::{Fixture, LEASE, entries_read};
+use crate::support::counters::{SECOND, ask, counter};
 use crate::support::swept::{
     check_a_full_counter_is_swept, check_last_windows_are_swept, check_nothing_starves,
 };
@@ -73,4 +73,31 @@ async fn what_a_sweep_has_done_stays_done() {
         marked = waits => marked,
     };
     assert!(marked >= 64, "{marked}");
+}
+
+/// Also where the server believes that there are no holds, as it does when it has looked at the table
+/// after all were settled.
+#[tokio::test]
+async fn a_sweep_of_closed_counters_reads_no_holds_of_others() {
+    let Fixture { url, clock, books } = Fixture::new().await;
+    let mut observer = PgConnection::connect(&url).await.unwrap();
+    let mut ends = Vec::new();
+    for number in 0..40 {
+        let second = [counter(number.to_string(), Window::Second, clock.now())];
+        let request = ask(number, &second, None, 1, clock.now());
+        books.reserve(&request).await.unwrap();
+        let (id, counters) = (request.id, request.charges);
+        ends.push(RemoteSettlement { id, counters, spent: Spent::Held, after: None });
+    }
+    books.settle(&ends).await.unwrap();
+    observer.execute("VACUUM ANALYZE quota_hold, quota_counter").await.unwrap();
+    clock.advance(SECOND + LEASE.keep);
+    let other = [counter("other", Window::Lifetime, clock.now())];
+    for number in 0..200 {
+        books.reserve(&ask(100 + number, &other, None, 1, clock.now())).await.unwrap();
+    }
+    assert_eq!(books.sweep(1000).await.unwrap(), 40);
+    drop(books);
+    let read = entries_read(&mut observer).await;
+    assert!(read < 200, "{read} were read");
 }

@@ -1,6 +1,7 @@
 //! Settling, by the server's clock.
 
 use super::*;
+use crate::postgres::entries_read;
 use crate::support::counters::Counted;
 
 /// Alone, with others, again, and with one that was never held.
@@ -78,12 +79,6 @@ async fn a_settlement_reads_no_holds_but_its_own() {
         scene.books.settle(&[settlement(request, 1)]).await.unwrap();
     }
     drop(scene);
-    // A server's process tells what it has read when it ends.
-    let others = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut observer).await.unwrap() > 0 {}
-    let read = "SELECT CAST(sum(idx_tup_read) AS bigint) FROM pg_stat_user_indexes
-        WHERE relname = 'quota_hold'";
-    let read: i64 = sqlx::query_scalar(read).fetch_one(&mut observer).await.unwrap();
+    let read = entries_read(&mut observer).await;
     assert!((20..40).contains(&read), "{read} were read");
 }
