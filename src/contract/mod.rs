@@ -223,6 +223,7 @@ macro_rules! contract {
             a_hold_lives_to_the_end_of_its_lease
             lapsed_holds_deny_nobody_however_many
             what_lapses_counts_from_when_it_was_reserved
+            what_was_taken_from_a_lapse_is_not_taken_again
             a_lapse_comes_before_what_is_changed_later
             sweeping_is_invisible
             // settle

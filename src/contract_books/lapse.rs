@@ -164,6 +164,57 @@ pub async fn a_lapse_comes_before_what_is_changed_later<S: Subject<Books: Remote
     assert_eq!(clerk.count(&counter).await, (5, 0), "(used, held) where the lapse came last");
 }
 
+/// What was taken from lapses is gone from them, whether the books have noticed them all or not: a late
+/// settlement takes back what is left of its lapse, and no more.
+pub async fn what_was_taken_from_a_lapse_is_not_taken_again<S: Subject<Books: RemoteBooks>>(
+    subject: &S,
+) {
+    const HOLDS: u64 = 1_300;
+    const BIG: u64 = 1_100;
+    let clerk = Clerk::new(subject).await;
+    let length = clerk.lease().length;
+    let rolling = Limit::new(1, Window::Rolling(600 * length));
+    let rolling = RemoteCounter { limit: limit_key(&rolling), ..clerk.counter("7") };
+    for (nonce, counter) in (1..).zip([clerk.counter("7"), rolling]) {
+        let used = async || {
+            let told = clerk.books.read(&charges([&counter], None), 0).await;
+            told.expect("the books failed to read").first().map(|count| (count.used, count.held))
+        };
+        let settled = async |slip: &Slip, spent| {
+            clerk.settle(&[slip.settlement(Spent::Units(spent))]).await;
+            used().await
+        };
+        let changed = async |sequence, change| {
+            let counters = vec![counter.clone()];
+            clerk.change(&RemoteChange { nonce, sequence, counters, change }).await;
+            used().await
+        };
+        let big = clerk.hold(&counter, BIG, Lapse::Charge).await;
+        let slips = (0..HOLDS).map(|_| clerk.hold(&counter, 1, Lapse::Charge));
+        let slips = future::join_all(slips).await;
+        let [one, other, last, ..] = slips.as_slice() else { panic!("they were all made") };
+        clerk.clock.advance(length / 2);
+        clerk.renew_all(&slips).await;
+        clerk.clock.advance(length / 2);
+        let told = changed(1, Change::Credit(BIG)).await;
+        assert_eq!(told, Some((0, HOLDS)), "(used, held) when the big one was taken");
+        clerk.clock.advance(length / 2);
+        assert_eq!(used().await, Some((HOLDS, 0)), "(used, held) when all have lapsed");
+        let told = settled(&big, 0).await;
+        assert_eq!(told, Some((HOLDS - BIG, 0)), "(used, held) when it was taken back as well");
+        let told = changed(2, Change::Credit(150)).await;
+        assert_eq!(told, Some((50, 0)), "(used, held) after a credit");
+        assert_eq!(settled(one, 3).await, Some((52, 0)), "(used, held) when one spent 3");
+        assert_eq!(changed(3, Change::Reset).await, Some((0, 0)), "(used, held) after a reset");
+        assert_eq!(settled(other, 0).await, Some((0, 0)), "(used, held) when nothing is left");
+        assert_eq!(settled(last, 3).await, Some((2, 0)), "(used, held) when another spent 3");
+        for _ in 0..3 {
+            assert!(clerk.try_hold(&counter, 1, 2).await.is_none(), "two were used, of two");
+            assert_eq!(used().await, Some((2, 0)), "(used, held) when more was noticed");
+        }
+    }
+}
+
 /// Nothing that can be asked for is answered differently after a sweep.
 pub async fn sweeping_is_invisible<S: Subject<Books: RemoteBooks>>(subject: &S) {
     let clerk = Clerk::new(subject).await;

@@ -48,6 +48,12 @@ impl Rolling {
         at.as_millis().div_euclid(self.step)
     }
 
+    /// The oldest step that counts when this one is the newest.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn oldest(newest: i64) -> i64 {
+        newest.saturating_sub(STEPS)
+    }
+
     /// When a unit of this bucket does not count any more.
     fn leaves_at(self, bucket: i64) -> Timestamp {
         let buckets = i64::try_from(BUCKETS).unwrap_or(i64::MAX);

@@ -14,6 +14,7 @@ pub(crate) mod read;
 pub(crate) mod reserve;
 pub(crate) mod rows;
 pub(crate) mod statements;
+pub(crate) mod steps;
 pub(crate) mod sweep;
 pub(crate) mod tables;
 pub(crate) mod verbs;

@@ -10,7 +10,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::limits::Span;
 use crate::store::books::Lapse;
 use crate::store::hold::HoldId;
-use crate::store::sql::decode::{bucket_bytes, counter, due, hold, instant, key, step, window};
+use crate::store::sql::decode::{counter, due, hold, instant, key, step, step_bytes, window};
 use crate::store::sql::draft::{Draft, Key, Rows};
 use crate::store::sql::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
 use crate::store::sql::sweep::SweptRows;
@@ -64,8 +64,8 @@ impl PostgresRows<'_> {
             .bind(column(&held, |(_, row)| row.units))
             .bind(column(&held, |(_, row)| row.lapse == Lapse::Charge))
             .bind(column(&held, |(_, row)| row.deadline.as_millis()))
-            .bind(column(&counters, |(_, page)| page.row.buckets.as_ref().map(step)))
-            .bind(column(&counters, |(_, page)| page.row.buckets.as_ref().map(bucket_bytes)))
+            .bind(column(&counters, |(_, page)| page.row.steps.as_ref().map(step)))
+            .bind(column(&counters, |(_, page)| page.row.steps.as_ref().map(step_bytes)))
             .bind(column(&counters, |(_, page)| page.row.needed_until().map(Timestamp::as_millis)))
             .bind(column(&held, |(_, row)| row.made_at.map(Timestamp::as_millis)));
         write.execute(&mut *self.connection).await.map(drop)

@@ -1,5 +1,6 @@
 //! Rows of either database, as what they say.
 
+use std::array::TryFromSliceError;
 use std::iter;
 use std::time::Duration;
 
@@ -7,9 +8,10 @@ use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::draft::Key;
-use super::rows::{ChargedStep, CounterRow, Due, HoldRow, from_bits, to_bits};
+use super::rows::{CounterRow, Due, HoldRow};
+use super::steps::{DueStep, Steps};
 use crate::clock::Timestamp;
-use crate::limits::{Buckets, Rolling, Span};
+use crate::limits::{Rolling, Span};
 use crate::store::books::Lapse;
 
 pub(crate) fn key<'r, R>(row: &'r R) -> sqlx::Result<Key>
@@ -54,7 +56,7 @@ where
 }
 
 /// What is due to be charged to a counter whose window rolls.
-fn charged_steps<'r, R>(row: &'r R) -> sqlx::Result<Vec<ChargedStep>>
+fn charged_steps<'r, R>(row: &'r R) -> sqlx::Result<Vec<DueStep>>
 where
     R: Row,
     &'static str: ColumnIndex<R>,
@@ -62,15 +64,17 @@ where
 {
     let text: Option<&str> = row.try_get("charged_steps")?;
     let steps = text.into_iter().flat_map(|text| text.split(',')).map(charged_step);
-    steps.collect::<Result<_, _>>().map_err(|source| {
-        let index = "charged_steps".to_owned();
-        sqlx::Error::ColumnDecode { index, source }
-    })
+    steps.collect::<Result<_, _>>().map_err(of("charged_steps"))
 }
 
-fn charged_step(text: &str) -> Result<ChargedStep, BoxDynError> {
+/// An error of a column.
+fn of(column: &str) -> impl FnOnce(BoxDynError) -> sqlx::Error {
+    move |source| sqlx::Error::ColumnDecode { index: column.to_owned(), source }
+}
+
+fn charged_step(text: &str) -> Result<DueStep, BoxDynError> {
     let (made_at, units) = text.split_once(' ').ok_or("a step without units")?;
-    Ok(ChargedStep { made_at: Timestamp::from_millis(made_at.parse()?), units: units.parse()? })
+    Ok(DueStep { made_at: Timestamp::from_millis(made_at.parse()?), units: units.parse()? })
 }
 
 /// A counter of which nothing is due, as far as the row says.
@@ -83,34 +87,31 @@ where
 {
     let lapse_at = instant(row, "lapse_at")?;
     let (used, held) = (row.try_get("used")?, row.try_get("held")?);
-    let buckets = match (row.try_get("step")?, row.try_get("buckets")?) {
-        (Some(step), Some(bytes)) => Some(buckets(step, bytes)),
+    let steps = match (row.try_get("step")?, row.try_get("buckets")?) {
+        (Some(step), Some(bytes)) => Some(steps(step, bytes).map_err(of("buckets"))?),
         _ => None,
     };
-    Ok(CounterRow { used, held, lapse_at, buckets, due: Due::default() })
+    Ok(CounterRow { used, held, lapse_at, steps, due: Due::default() })
 }
 
 /// What is used by steps: the number of the newest one, and then what is used in each, all in eight
 /// bytes.
-fn buckets(step: i64, bytes: &[u8]) -> Buckets {
-    let mut numbers = bytes.chunks_exact(8).map(|eight| {
-        eight.iter().fold(0, |number: u64, byte| number.wrapping_shl(8) | u64::from(*byte))
-    });
+fn steps(step: i64, bytes: &[u8]) -> Result<Steps, BoxDynError> {
+    let numbers = bytes.chunks(8).map(|eight| Ok(i64::from_be_bytes(eight.try_into()?)));
+    let numbers = numbers.collect::<Result<Vec<_>, TryFromSliceError>>()?;
+    let (newest, used) = numbers.split_first().ok_or("no newest step")?;
     let rolling = Rolling::with_step(Duration::from_millis(step.unsigned_abs()));
-    let newest = numbers.next().map_or(0, to_bits);
-    Buckets::restored(rolling, newest, numbers)
+    Ok(Steps::restored(rolling, *newest, used.iter().copied()))
 }
 
 /// The bytes that are read by [`counter`].
-pub(crate) fn bucket_bytes(buckets: &Buckets) -> Vec<u8> {
-    let newest = from_bits(buckets.newest());
-    let numbers = iter::once(newest).chain(buckets.used().iter().copied());
-    numbers.flat_map(u64::to_be_bytes).collect()
+pub(crate) fn step_bytes(steps: &Steps) -> Vec<u8> {
+    iter::once(steps.newest()).chain(steps.used()).flat_map(i64::to_be_bytes).collect()
 }
 
 /// The length of a step, in milliseconds.
-pub(crate) fn step(buckets: &Buckets) -> i64 {
-    i64::try_from(buckets.rolling().step().as_millis()).unwrap_or(i64::MAX)
+pub(crate) fn step(steps: &Steps) -> i64 {
+    i64::try_from(steps.rolling().step().as_millis()).unwrap_or(i64::MAX)
 }
 
 pub(crate) fn hold<'r, R>(row: &'r R) -> sqlx::Result<HoldRow>

@@ -30,16 +30,12 @@ pub(crate) struct Wanted {
     pub(crate) windows: Vec<Key>,
     /// How many due holds of each counter are marked at most.
     pub(crate) marked: i64,
-    /// Whether something is taken from what is used, the latest first. Where a window rolls, all that
-    /// is due is marked before, so that it is there to be taken from.
-    pub(crate) takes: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
         let (holds, lines, windows) = (Vec::new(), Vec::new(), Vec::new());
-        let (marked, takes) = (MARKED, false);
-        Self { counters: BTreeMap::new(), holds, lines, windows, marked, takes }
+        Self { counters: BTreeMap::new(), holds, lines, windows, marked: MARKED }
     }
 }
 
@@ -167,9 +163,7 @@ impl Draft {
         for (key, row) in stored {
             if let Some(page) = counters.get_mut(&key) {
                 page.row = row;
-                let takes = wanted.takes && page.row.buckets.is_some();
-                let at_most = if takes { i64::MAX } else { wanted.marked };
-                page.lapse(rows, &key, now, at_most).await?;
+                page.lapse(rows, &key, now, wanted.marked).await?;
                 page.row.roll(None, now);
             }
         }

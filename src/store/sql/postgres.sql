@@ -16,8 +16,8 @@ CREATE TABLE IF NOT EXISTS quota_counter (
     lapse_at bigint,
     -- When the window ends.
     ends_at bigint NOT NULL,
-    -- Where the window rolls, the length of a step, and what is used by steps: see `Buckets`. NULL
-    -- elsewhere.
+    -- Where the window rolls, the length of a step; the number of the newest step, and what is used in
+    -- it, in the one before it and so on, each in eight bytes. NULL elsewhere.
     step bigint,
     buckets bytea
 ) WITH (

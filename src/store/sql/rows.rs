@@ -1,5 +1,6 @@
 //! What the rows of a counter and of a hold say, and what becomes of them. No SQL, no clock.
 
+use super::steps::{DueStep, Steps};
 use crate::clock::Timestamp;
 use crate::count::{Count, Spent};
 use crate::limits::{Buckets, Rolling, Span};
@@ -35,15 +36,7 @@ pub(crate) struct Due {
     /// They are charged.
     pub(crate) charged: i64,
     /// Where the window rolls, those of them that count.
-    pub(crate) steps: Vec<ChargedStep>,
-}
-
-/// The units of holds that were made in one step of a window that rolls, and are due to be charged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ChargedStep {
-    /// When the first of them was made.
-    pub(crate) made_at: Timestamp,
-    pub(crate) units: i64,
+    pub(crate) steps: Vec<DueStep>,
 }
 
 /// A counter's row, and what is to be known of its holds to read it.
@@ -55,8 +48,8 @@ pub(crate) struct CounterRow {
     pub(crate) held: i64,
     /// No unmarked hold's lease ends earlier.
     pub(crate) lapse_at: Option<Timestamp>,
-    /// What is used by steps, where the window rolls, without what is due: `used` is the sum.
-    pub(crate) buckets: Option<Buckets>,
+    /// What is used by steps, where the window rolls: `used` is the sum.
+    pub(crate) steps: Option<Steps>,
     pub(crate) due: Due,
 }
 
@@ -68,19 +61,15 @@ impl CounterRow {
 
     /// What is used, with what is due.
     fn used_with_due(&self) -> i64 {
-        match self.buckets_with_due() {
+        match self.buckets() {
             Some(buckets) => to_count(buckets.sum()),
             None => self.used.saturating_add(self.due.charged).clamp(0, MAX),
         }
     }
 
     /// What is used by steps, with what is due, where the window rolls.
-    fn buckets_with_due(&self) -> Option<Buckets> {
-        let mut buckets = self.buckets.clone()?;
-        for step in &self.due.steps {
-            charge_step(&mut buckets, step.made_at, step.units);
-        }
-        Some(buckets)
+    fn buckets(&self) -> Option<Buckets> {
+        self.steps.as_ref().map(|steps| steps.with(&self.due.steps))
     }
 
     pub(crate) fn count(&self, window: Span) -> Count {
@@ -101,24 +90,24 @@ impl CounterRow {
 
     /// Tells when so many units come back, where the window rolls.
     fn look_ahead(&self, count: &mut Count, units: u64) {
-        if let Some(buckets) = self.buckets_with_due() {
+        if let Some(buckets) = self.buckets() {
             count.window.end = buckets.come_back_at(units.max(1), count.held);
         }
     }
 
     /// Until when it is needed, where the window rolls.
     pub(crate) fn needed_until(&self) -> Option<Timestamp> {
-        self.buckets.as_ref().map(Buckets::empty_at)
+        self.buckets().as_ref().map(Buckets::empty_at)
     }
 
     /// Lets go what does not count any more, or begins to count in steps, where the window rolls.
     pub(crate) fn roll(&mut self, rolling: Option<Rolling>, now: Timestamp) {
-        if let (None, Some(rolling)) = (&self.buckets, rolling) {
-            self.buckets = Some(Buckets::new(rolling, now));
+        if let (None, Some(rolling)) = (&self.steps, rolling) {
+            self.steps = Some(Steps::new(rolling, now));
         }
-        if let Some(buckets) = &mut self.buckets {
-            buckets.advance(now);
-            self.used = to_count(buckets.sum());
+        if let Some(steps) = &mut self.steps {
+            steps.advance(now);
+            self.used = steps.sum();
         }
     }
 
@@ -126,10 +115,10 @@ impl CounterRow {
     pub(crate) fn change(&mut self, change: Change, now: Timestamp) {
         let before = self.used_with_due().unsigned_abs();
         let used = change.applied_to(before).min(MAX_COUNT);
-        if let Some(buckets) = &mut self.buckets {
+        if let Some(mut buckets) = self.buckets() {
             buckets.add(buckets.counts_from(now), used.saturating_sub(before));
             buckets.take(before.saturating_sub(used));
-            self.used = to_count(buckets.sum());
+            self.set_buckets(&buckets);
         } else {
             self.set_used(used);
         }
@@ -140,11 +129,24 @@ impl CounterRow {
         self.used = to_count(used).saturating_sub(self.due.charged);
     }
 
-    /// Charges what was held since `made_at`, or takes it back.
+    /// The same by steps, where the window rolls.
+    fn set_buckets(&mut self, used: &Buckets) {
+        if let Some(steps) = &mut self.steps {
+            steps.set(used, &self.due.steps);
+            self.used = steps.sum();
+        }
+    }
+
+    /// Charges what was held since `made_at`, as far as it can be counted, or takes it back.
     fn charge(&mut self, made_at: Option<Timestamp>, units: i64) {
-        if let (Some(buckets), Some(made_at)) = (&mut self.buckets, made_at) {
-            charge_step(buckets, made_at, units);
-            self.used = to_count(buckets.sum());
+        if let (Some(mut buckets), Some(made_at)) = (self.buckets(), made_at) {
+            if units < 0 {
+                buckets.take_back(made_at, units.unsigned_abs());
+            } else {
+                let room = MAX_COUNT.saturating_sub(buckets.sum());
+                buckets.add(made_at, units.unsigned_abs().min(room));
+            }
+            self.set_buckets(&buckets);
         } else {
             let used = self.used_with_due().saturating_add(units);
             self.set_used(used.max(0).unsigned_abs());
@@ -153,7 +155,7 @@ impl CounterRow {
 
     /// From when on what is held at `now` counts, where the window rolls.
     pub(crate) fn counts_from(&self, now: Timestamp) -> Option<Timestamp> {
-        self.buckets.as_ref().map(|buckets| buckets.counts_from(now))
+        self.buckets().map(|buckets| buckets.counts_from(now))
     }
 
     pub(crate) fn hold(&mut self, hold: &HoldRow) {
@@ -167,8 +169,9 @@ impl CounterRow {
         if hold.lapse != Lapse::Charge {
             return;
         }
-        if self.buckets.is_some() {
-            self.charge(hold.made_at, hold.units);
+        if let (Some(steps), Some(made_at)) = (&mut self.steps, hold.made_at) {
+            steps.add(made_at, hold.units);
+            self.used = steps.sum();
         } else {
             self.used = self.used.saturating_add(hold.units).min(MAX);
         }
@@ -209,22 +212,12 @@ impl CounterRow {
     }
 
     fn take_from_step(&mut self, made_at: Timestamp, units: i64) {
-        let Some(rolling) = self.buckets.as_ref().map(Buckets::rolling) else { return };
+        let Some(rolling) = self.steps.as_ref().map(Steps::rolling) else { return };
         let bucket = rolling.bucket(made_at);
         let mut steps = self.due.steps.iter_mut();
         if let Some(step) = steps.find(|step| rolling.bucket(step.made_at) == bucket) {
             step.units = step.units.saturating_sub(units).max(0);
         }
-    }
-}
-
-/// Charges what was held since `made_at`, as far as it can be counted, or takes it back.
-fn charge_step(buckets: &mut Buckets, made_at: Timestamp, units: i64) {
-    if units < 0 {
-        buckets.take_back(made_at, units.unsigned_abs());
-    } else {
-        let room = MAX_COUNT.saturating_sub(buckets.sum());
-        buckets.add(made_at, units.unsigned_abs().min(room));
     }
 }
 

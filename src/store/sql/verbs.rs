@@ -8,7 +8,6 @@ use crate::store::books::{
     Lease, RemoteChange, RemoteCounter, RemoteOpening, RemoteSettlement, Renewal,
 };
 use crate::store::hold::HoldId;
-use crate::store::request::Change;
 
 /// What is done in a transaction, alone or with others.
 pub(crate) trait Verb: Send + Sync {
@@ -117,7 +116,6 @@ impl Verb for RemoteChange {
     const NAME: &'static str = "change";
 
     fn want(&self, wanted: &mut Wanted) {
-        wanted.takes |= !matches!(self.change, Change::Debit(_));
         for counter in &self.counters {
             let key = wanted.counter(counter);
             wanted.lines.push((key, self.nonce));

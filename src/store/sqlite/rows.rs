@@ -11,7 +11,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::limits::Span;
 use crate::store::books::Lapse;
 use crate::store::hold::HoldId;
-use crate::store::sql::decode::{bucket_bytes, counter, due, hold, instant, key, step, window};
+use crate::store::sql::decode::{counter, due, hold, instant, key, step, step_bytes, window};
 use crate::store::sql::draft::{CounterPage, Draft, Key, Rows};
 use crate::store::sql::rows::{CounterRow, Due, HoldRow, from_bits, to_bits};
 use crate::store::sql::sweep::SweptRows;
@@ -170,8 +170,8 @@ fn bind_counter(
         .bind(page.row.held)
         .bind(page.row.lapse_at.map(Timestamp::as_millis))
         .bind(end.unwrap_or(Timestamp::MAX).as_millis())
-        .bind(page.row.buckets.as_ref().map(step))
-        .bind(page.row.buckets.as_ref().map(bucket_bytes))
+        .bind(page.row.steps.as_ref().map(step))
+        .bind(page.row.steps.as_ref().map(step_bytes))
 }
 
 fn bind_hold(query: Bound, (name, row): &(&(Key, HoldId), &HoldRow)) -> Bound {

@@ -99,9 +99,13 @@ pub(crate) async fn check_many_lapsed_steps(
     assert_eq!(books.reserve(&full).await.unwrap().held, Held::Denied(told.into()));
     assert_eq!(marked().await, 1_000);
 
-    // A late settlement corrects what was presumed in its second, a credit takes what was reserved
-    // last, and a debit is of now.
+    // A credit takes what was reserved last, a late settlement corrects what was presumed in its
+    // second, and a debit is of now.
     let used = async || books.counted(&remix).await.unwrap()[0].used;
+    let changed =
+        |sequence, change| RemoteChange { nonce: 1, sequence, counters: remix.to_vec(), change };
+    books.change(&changed(1, Change::Credit(1))).await.unwrap();
+    assert_eq!((used().await, marked().await), (HOLDS - 1, 2_000));
     let settle = |request: &RemoteReserve, spent| RemoteSettlement {
         id: request.id,
         counters: request.charges.clone(),
@@ -110,10 +114,7 @@ pub(crate) async fn check_many_lapsed_steps(
     };
     let [_, first, .., given_back, last] = requests.as_slice() else { unreachable!() };
     books.settle(&[settle(last, 0), settle(given_back, 3), settle(first, 2)]).await.unwrap();
-    assert_eq!(used().await, HOLDS + 3);
-    let changed =
-        |sequence, change| RemoteChange { nonce: 1, sequence, counters: remix.to_vec(), change };
-    books.change(&changed(1, Change::Credit(1))).await.unwrap();
+    assert_eq!(used().await, HOLDS + 2);
     books.change(&changed(2, Change::Debit(2))).await.unwrap();
     let mut left = HOLDS + 4;
     for (second, units) in (58..).zip([261, 260, 260, 260, 261]) {
