@@ -56,9 +56,9 @@ use crate::limits::Span;
 /// On one server, a reservation that comes while four calls of this process are under way waits until
 /// one of them is over, and then shares a call with the others that wait. Each is judged by itself.
 ///
-/// Of what has lapsed on one counter, a request purges a thousand holds at most, or as many as it
-/// needs to be granted. Only where a crash has left more than that behind, the `held` that comes
-/// with a grant may still count some of them.
+/// No script purges more than a thousand holds that have lapsed. Only where a crash has left more
+/// behind, a call may take several scripts: nobody is denied, nor told a count, because of what has
+/// lapsed, but that the `held` that comes with a grant may still count some of it.
 ///
 /// # Space
 ///

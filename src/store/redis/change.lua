@@ -12,6 +12,7 @@
 --       9 and on, for each counter: its window, packed
 -- gives {now, 1}         done, now or before
 --       {now, 3, index}  this counter's window has been over for `keep`: nothing was changed
+--       {now, 4}         more has lapsed than one call may purge: nothing was changed, ask again
 
 local now, keep, linger = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local remembered, line, sequence = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
@@ -48,8 +49,6 @@ end
 
 local function change(counter, is_new_line)
   local ends, steps, is_new = counter.ends, counter.steps, not counter.exists
-  -- What has lapsed and is charged is used already, and must not be added after a reset.
-  while is_due(counter) do purge(counter, keep) end
   if kind == 'd' then charge(counter, nil, units)
   elseif kind == 'c' then take(counter, units)
   else take(counter, counter.used) end
@@ -68,6 +67,13 @@ local counter = new()
 for index = 1, #KEYS / 2 do
   local letter, number = unpacked(WINDOW, ARGV[8 + index])
   if letter == 'e' and now >= number + keep then return { now, 3, index } end
+end
+-- What has lapsed and is charged is used already, and must not be added after a reset.
+for index = 1, #KEYS / 2 do
+  open(counter, index, now)
+  if is_due(counter) then purge(counter, keep) end
+  if counter.was_purged then write(counter) end
+  if is_due(counter) then return { now, 4 } end
 end
 for index = 1, #KEYS / 2 do
   open(counter, index, now)

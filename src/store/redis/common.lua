@@ -18,8 +18,11 @@
 -- this one, and it is not needed without holds; w: it rolls in steps of that length.
 
 local MAX_COUNT = 9000000000000000
--- The most holds that are purged at a time, and the most fields that one command is given.
+-- The most fields that one command is given.
 local BATCH = 1000
+-- How many lapsed holds this call may still purge, or read, and how many old records it may delete: the
+-- server does nothing else meanwhile. If there are more, the call says so, and is made again.
+local purgeable, forgettable = 1000, 1000
 -- A state is packed, for it is read and written by every call: as one field, without numbers to
 -- parse, and, where the window does not roll, no longer than what a small hash may have in it.
 --   used, held  units. Held are those of all holds whose deadline is after purged
@@ -226,29 +229,36 @@ local function file(counter)
   counter.units = 0
 end
 
--- Deletes records that are kept no longer.
+-- Deletes some records that are kept no longer.
 local function forget(counter, keep)
   local old = call('ZRANGEBYSCORE', counter.holds, '-inf',
-    min(counter.purged, counter.now - keep), 'LIMIT', 0, BATCH)
+    min(counter.purged, counter.now - keep), 'LIMIT', 0, forgettable)
+  forgettable = forgettable - #old
   if #old > 0 then
     call('ZREM', counter.holds, unpack(old))
     call('HDEL', counter.key, unpack(old))
   end
 end
 
--- Purges some lapsed holds, those of the earliest deadlines. Holds of one deadline are purged
--- together: the cursor could not tell them apart. The caller writes the counter.
+-- Purges lapsed holds, those of the earliest deadlines, as many as may be. Holds of one deadline are
+-- purged together, for the cursor could not tell them apart: they are no more than the server could
+-- make or renew in a millisecond. The caller writes the counter.
 local function purge(counter, keep)
+  if purgeable <= 0 then return end
   file(counter)
   local last = call('ZRANGEBYSCORE', counter.holds, after(counter.purged), counter.now,
-    'WITHSCORES', 'LIMIT', BATCH - 1, 1)[2] or counter.now
+    'WITHSCORES', 'LIMIT', purgeable - 1, 1)[2] or counter.now
   local ids = call('ZRANGEBYSCORE', counter.holds, after(counter.purged), last)
+  purgeable = purgeable - #ids
   if #ids > 0 then
     lapse_filed(counter, ids)
     counter.purged = tonumber(call('ZSCORE', counter.holds, ids[#ids]))
   end
-  counter.due = tonumber(call('ZRANGEBYSCORE', counter.holds, after(counter.purged), '+inf',
-    'WITHSCORES', 'LIMIT', 0, 1)[2] or 0)
+  local next_ = call('ZRANGEBYSCORE', counter.holds, after(counter.purged), '+inf',
+    'WITHSCORES', 'LIMIT', 0, 1)[2]
+  counter.due = tonumber(next_ or 0)
+  -- Also if the sorted set was evicted: nothing that has no record can be settled, or lapse.
+  if not next_ then counter.held = 0 end
   forget(counter, keep)
   counter.was_purged = true
 end

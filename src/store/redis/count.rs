@@ -1,6 +1,7 @@
 //! Reading counts, and changing what is used.
 
 use futures::future::try_join_all;
+use redis::RedisResult;
 
 use super::error::failed;
 use super::packed::Packed;
@@ -47,8 +48,21 @@ impl Session {
             asked.window(&charge.counter).count(charge.units(units)).ceiling(charge.ceiling);
             call.packed(&asked);
         }
-        let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("count"))?;
-        Replies::new("count", &answer).next(&counters)
+        loop {
+            let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("count"))?;
+            if let Some(reply) = Replies::new("count", &answer).next(&counters)? {
+                return Ok(reply);
+            }
+            self.purge(&counters).await.map_err(failed("count"))?;
+        }
+    }
+
+    /// Purges all that has lapsed.
+    async fn purge(&self, counters: &[&RemoteCounter]) -> RedisResult<()> {
+        let mut call = self.call(&self.scripts.purge, counters.iter().copied());
+        call.length(self.lease.keep);
+        while call.run(&self.connection).await? {}
+        Ok(())
     }
 
     /// Changes all counters that one script reaches, or none. The next call of the same number goes
@@ -84,8 +98,12 @@ impl Session {
         for counter in &counters {
             call.packed(Packed::default().window(counter));
         }
-        let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("change"))?;
-        Replies::new("change", &answer).done(&counters)
+        loop {
+            let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("change"))?;
+            if Replies::new("change", &answer).is_done(&counters)? {
+                return Ok(());
+            }
+        }
     }
 }
 

@@ -23,6 +23,13 @@ pub(super) struct Ask {
     pub(super) reply: Sender<Answer>,
 }
 
+impl Ask {
+    pub(super) fn answer(self, answer: Answer) {
+        // Who waits no more gives back what it may have got.
+        drop(self.reply.send(answer));
+    }
+}
+
 /// Requests in the order in which they came.
 #[derive(Default)]
 pub(super) struct Line(Mutex<State>);

@@ -7,6 +7,7 @@
 -- gives {now, 1, used, held, back, ...}  the counts of all counters, without what has lapsed; where a
 --                                        window rolls, when the units fit, else 0
 --       {now, 3, index}                  this counter's window has been over for `keep`
+--       {now, 4}                         more has lapsed than one call may read: it is to be purged
 
 local now, keep = clock(ARGV[1]), tonumber(ARGV[2])
 local answer = { now, 1 }
@@ -20,7 +21,11 @@ for index = 1, #KEYS / 2 do
   counter.asked, counter.ceiling = asked, ceiling
   if is_due(counter) then
     if counter.deadline <= counter.now then lapse(counter, counter.units, counter.rule) end
-    lapse_filed(counter, call('ZRANGEBYSCORE', counter.holds, after(counter.purged), counter.now))
+    local ids = call('ZRANGEBYSCORE', counter.holds, after(counter.purged), counter.now,
+      'LIMIT', 0, purgeable + 1)
+    if #ids > purgeable then return { now, 4 } end
+    purgeable = purgeable - #ids
+    lapse_filed(counter, ids)
   end
   table.insert(answer, counter.used)
   table.insert(answer, counter.held)

@@ -37,13 +37,18 @@ impl<'a> Replies<'a> {
         Self { operation, values, rest: values.get(1..).unwrap_or_default() }
     }
 
-    /// The answer to the next request, which was about these counters.
-    pub(super) fn next(&mut self, counters: &[&RemoteCounter]) -> Result<Reply, StoreError> {
+    /// The answer to the next request, which was about these counters; none if more has lapsed than
+    /// one call may look at.
+    pub(super) fn next(
+        &mut self,
+        counters: &[&RemoteCounter],
+    ) -> Result<Option<Reply>, StoreError> {
         let code = match self.take(1)? {
             [0] => Code::Denied,
             [1] => Code::Granted,
             [2] => Code::Stale,
             [3] => return Err(self.skew(counters)),
+            [4] => return Ok(None),
             _ => return Err(self.unknown()),
         };
         let told = if code == Code::Stale { 0 } else { counters.len().saturating_mul(3) };
@@ -54,14 +59,16 @@ impl<'a> Replies<'a> {
             window: window(counter, count.last()),
         });
         let counts = counts.collect();
-        Ok(Reply { code, now: self.now()?, counts })
+        Ok(Some(Reply { code, now: self.now()?, counts }))
     }
 
-    /// The answer to a request that tells no counts.
-    pub(super) fn done(&mut self, counters: &[&RemoteCounter]) -> Result<(), StoreError> {
+    /// Whether a request was done that tells no counts, or else more has lapsed than one call may look
+    /// at.
+    pub(super) fn is_done(&mut self, counters: &[&RemoteCounter]) -> Result<bool, StoreError> {
         match self.take(1)? {
-            [1] => Ok(()),
+            [1] => Ok(true),
             [3] => Err(self.skew(counters)),
+            [4] => Ok(false),
             _ => Err(self.unknown()),
         }
     }

@@ -16,6 +16,7 @@
 --       1, used, held, back, ...  granted: likewise, with this hold, and when the first unit comes back
 --       2                         too late, or far too early
 --       3, number                 of its counters, this one's window has been over for `keep`
+--       4                         more has lapsed than one call may purge, and it may fit: ask again
 
 local REQUEST, CHARGE = '>c16dd', '>c1ddc1d'
 
@@ -116,20 +117,21 @@ local function open_all(first, request, at)
 end
 
 local function decide(count, id)
-  local admitted, known = true, false
+  local admitted, known, behind = true, false, false
   for number = 1, count do
     local counter = counters[number]
     if is_due(counter) then
       write_held(counter)
       purge(counter, keep)
-      -- Nobody is denied because of units that have come back.
-      while is_due(counter) and not admits(counter) do purge(counter, keep) end
+      behind = behind or is_due(counter)
     end
     admitted = admitted and admits(counter)
     known = known or is_known(counter, id)
   end
   local granted = admitted or known
-  tell(granted and 1 or 0)
+  -- Nobody is denied because of units that have come back.
+  local again = behind and not granted
+  tell(granted and 1 or again and 4 or 0)
   for number = 1, count do
     local counter = counters[number]
     if admitted and not known then
@@ -138,7 +140,7 @@ local function decide(count, id)
     elseif counter.was_purged then
       write(counter)
     end
-    tell_counts(counter, granted and 1 or missing(counter))
+    if not again then tell_counts(counter, granted and 1 or missing(counter)) end
   end
 end
 

@@ -89,16 +89,21 @@ impl Session {
         request: &RemoteReserve,
         charges: &[&RemoteCharge],
     ) -> Result<Reply, StoreError> {
-        let replies = self.reserve_together(&[(request, charges)]).await;
-        let mut replies = replies.map_err(failed("reserve"))?.into_iter();
-        replies.next().unwrap_or_else(|| Err(StoreError::permanent("reserve", "no answer")))
+        loop {
+            let replies = self.reserve_together(&[(request, charges)]).await;
+            let mut replies = replies.map_err(failed("reserve"))?;
+            if let Some(reply) = replies.pop().transpose()?.flatten() {
+                return Ok(reply);
+            }
+        }
     }
 
-    /// Does requests one after the other in one script. Each has an answer of its own.
+    /// Does requests one after the other in one script. Each has an answer of its own, if no more has
+    /// lapsed than one call may look at.
     pub(super) async fn reserve_together(
         &self,
         requests: &[(&RemoteReserve, &[&RemoteCharge])],
-    ) -> RedisResult<Vec<Result<Reply, StoreError>>> {
+    ) -> RedisResult<Vec<Result<Option<Reply>, StoreError>>> {
         let charges = requests.iter().flat_map(|(_, charges)| *charges);
         let counters: Vec<_> = charges.map(|charge| &charge.counter).collect();
         let mut call = self.call(&self.scripts.reserve, counters.into_iter());

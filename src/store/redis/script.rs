@@ -22,6 +22,7 @@ pub(super) struct Scripts {
     pub(super) settle: Script,
     pub(super) renew: Script,
     pub(super) read: Script,
+    pub(super) purge: Script,
     pub(super) change: Script,
     pub(super) open: Script,
 }
@@ -35,6 +36,8 @@ impl Scripts {
             // It adds nothing, and without it a hold would lapse whose request lives.
             renew: Script::new(" flags=allow-oom", include_str!("renew.lua")),
             read: Script::new(" flags=no-writes", include_str!("read.lua")),
+            // Without it, a server that is out of memory would not be read.
+            purge: Script::new(" flags=allow-oom", include_str!("purge.lua")),
             change: Script::new("", include_str!("change.lua")),
             open: Script::new("", include_str!("open.lua")),
         }

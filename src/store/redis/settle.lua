@@ -7,7 +7,8 @@
 --                                  the instant after which it may be settled
 --         then for each counter, packed: of each of its settlements the index;
 --                                        the units spent, or less than none: all that were held
--- gives the indices of the settlements that came too early
+-- gives the indices of the settlements that came too early; 0 if something is left to be settled, for
+--       more had lapsed than one call may purge: ask again
 
 local SETTLEMENT, SPENT = '>c16d', '>dd'
 
@@ -47,8 +48,13 @@ local function settle_filed(counter, ids, found)
   local deadlines = call('ZMSCORE', counter.holds, unpack(ids))
   local holds, ended = call('HMGET', counter.key, unpack(ids)), {}
   -- What was charged is taken from a `used` that has everything in it that is due.
-  if corrects(counter, holds, deadlines) then
-    while is_due(counter) do purge(counter, keep) end
+  if is_due(counter) and corrects(counter, holds, deadlines) then
+    purge(counter, keep)
+    if is_due(counter) then
+      write(counter)
+      table.insert(early, 0)
+      return 0
+    end
   end
   for at, id in ipairs(ids) do
     if holds[at] and deadlines[at] then

@@ -65,9 +65,13 @@ impl Session {
             }
             call.packed(&spent);
         }
-        let early: Vec<usize> = call.run(&self.connection).await?;
-        let item = |index: &usize| group.items.get(index.checked_sub(1)?).map(|item| item.id);
-        Ok(early.iter().filter_map(item).collect())
+        loop {
+            let early: Vec<usize> = call.run(&self.connection).await?;
+            if !early.contains(&0) {
+                let item = |index: &usize| group.items.get(index.checked_sub(1)?);
+                return Ok(early.iter().filter_map(item).map(|item| item.id).collect());
+            }
+        }
     }
 
     pub(super) async fn renew_all(&self, renewals: &[Renewal]) -> Result<(), StoreError> {

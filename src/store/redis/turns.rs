@@ -46,28 +46,29 @@ impl Session {
     }
 
     /// Does requests together. If the server refuses to, it may be because of one of them: the others
-    /// shall not share its fate. What it has done of them by then, it does not do twice.
+    /// shall not share its fate, and are done alone. What was done of them by then, is not done twice.
     async fn answer(&self, asks: Vec<Ask>) {
         let charges: Vec<Vec<&RemoteCharge>> =
             asks.iter().map(|ask| ask.request.charges.iter().collect()).collect();
         let requests: Vec<_> =
             asks.iter().zip(&charges).map(|(ask, all)| (&ask.request, all.as_slice())).collect();
-        let answers: Vec<Answer> = match self.reserve_together(&requests).await {
-            Ok(replies) => replies.into_iter().map(|reply| reply.map(verdict)).collect(),
+        let replies = match self.reserve_together(&requests).await {
+            Ok(replies) => replies,
             Err(error) if is_transient(&error) => {
                 asks.iter().map(|_| Err(failed("reserve")(error.clone()))).collect()
             }
-            Err(_) => {
-                let mut answers = Vec::new();
-                for ask in &asks {
-                    answers.push(self.reserve_all(&ask.request).await);
-                }
-                answers
-            }
+            Err(_) => asks.iter().map(|_| Ok(None)).collect(),
         };
-        for (ask, answer) in asks.into_iter().zip(answers) {
-            // Who waits no more gives back what it may have got.
-            drop(ask.reply.send(answer));
+        let mut alone = Vec::new();
+        for (ask, reply) in asks.into_iter().zip(replies) {
+            match reply.transpose() {
+                Some(reply) => ask.answer(reply.map(verdict)),
+                None => alone.push(ask),
+            }
+        }
+        for ask in alone {
+            let answer = self.reserve_all(&ask.request).await;
+            ask.answer(answer);
         }
     }
 }

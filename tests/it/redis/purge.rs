@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
+
 use tower_quota::store::{
     Change, Held, Lapse, RedisBooks, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve,
 };
 use tower_quota::{ManualClock, Spent, Window};
 
+use super::scripts::calls;
 use super::{PATIENCE, ask, books, charges, counter, id, now, read, settlement};
 use crate::support::servers::Redis;
 
@@ -54,13 +57,12 @@ async fn on_the_books(server: &Redis, counter: &RemoteCounter) -> u64 {
 #[tokio::test]
 async fn a_reserve_purges_a_thousand_holds_at_a_time() {
     let (server, books, clock, day) = lapsed(Lapse::GiveBack).await;
-    assert_eq!(read(&books, &day).await, (0, 0));
     for (sequence, left) in (HOLDS..).zip([1_501, 502, 3, 4]) {
         let request = request(&clock, sequence, &day, 1, Lapse::GiveBack);
         assert!(matches!(books.reserve(&request).await.unwrap().held, Held::Granted(_)));
         assert_eq!(on_the_books(&server, &day).await, left);
-        assert_eq!(read(&books, &day).await, (0, sequence - HOLDS + 1));
     }
+    assert_eq!(read(&books, &day).await, (0, 4));
 }
 
 #[tokio::test]
@@ -72,12 +74,90 @@ async fn nobody_is_denied_while_units_come_back() {
 }
 
 #[tokio::test]
-async fn units_that_are_charged_are_counted_before_they_are_purged() {
-    let (_server, books, clock, day) = lapsed(Lapse::Charge).await;
+async fn none_of_many_is_denied_while_units_come_back() {
+    const EACH: u64 = 50;
+    let (_server, books, clock, day) = lapsed(Lapse::GiveBack).await;
+    let request = |sequence| request(&clock, sequence, &day, HOLDS / EACH, Lapse::GiveBack);
+    let requests: Vec<_> = (HOLDS..).take(51).map(request).collect();
+    let verdicts = join_all(requests.iter().map(|request| books.reserve(request))).await;
+    let is_granted = |held: &Held| matches!(held, Held::Granted(_));
+    let granted = verdicts.iter().filter(|verdict| is_granted(&verdict.as_ref().unwrap().held));
+    assert_eq!(granted.count(), 50);
+    assert_eq!(read(&books, &day).await, (0, HOLDS));
+}
+
+/// How many scripts a call took.
+async fn scripts(server: &Redis, call: impl Future<Output = ()>) -> u64 {
+    let before = calls(server, "evalsha").await;
+    call.await;
+    calls(server, "evalsha").await - before
+}
+
+#[tokio::test]
+async fn a_denial_takes_as_many_scripts_as_purge_what_is_to_be_charged() {
+    let (server, books, clock, day) = lapsed(Lapse::Charge).await;
+    let deny = async || {
+        let one = request(&clock, HOLDS, &day, 1, Lapse::Charge);
+        let held = books.reserve(&one).await.unwrap().held;
+        let Held::Denied(counts) = held else { panic!("granted") };
+        assert_eq!((counts[0].used, counts[0].held), (HOLDS, 0));
+    };
+    assert_eq!(scripts(&server, deny()).await, 3);
+    assert_eq!(scripts(&server, deny()).await, 1);
+}
+
+#[tokio::test]
+async fn a_reading_of_many_lapsed_holds_has_them_purged() {
+    let (server, books, _, day) = lapsed(Lapse::Charge).await;
+    let count = async || assert_eq!(read(&books, &day).await, (HOLDS, 0));
+    // One that finds too many, three that purge, and one that reads the rest.
+    assert_eq!(scripts(&server, count()).await, 5);
+    assert_eq!(on_the_books(&server, &day).await, 0);
+    assert_eq!(scripts(&server, count()).await, 1);
+}
+
+#[tokio::test]
+async fn a_change_comes_after_all_that_has_lapsed() {
+    for (change, used) in [(Change::Credit(10), HOLDS - 10), (Change::Reset, 0)] {
+        let (server, books, _, day) = lapsed(Lapse::Charge).await;
+        let counters = vec![day.clone()];
+        let change = RemoteChange { nonce: 1, sequence: 1, counters, change };
+        let change = async { books.change(&change).await.unwrap() };
+        assert_eq!(scripts(&server, change).await, 3);
+        assert_eq!(read(&books, &day).await, (used, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_correction_comes_after_all_that_has_lapsed() {
+    let (server, books, clock, day) = lapsed(Lapse::Charge).await;
+    let mut more = request(&clock, HOLDS, &day, 1, Lapse::GiveBack);
+    more.charges = charges(std::slice::from_ref(&day), HOLDS + 1);
+    books.reserve(&more).await.unwrap();
+    assert_eq!(on_the_books(&server, &day).await, HOLDS - 1_000 + 1);
+    let mut first = settlement(0, std::slice::from_ref(&day));
+    first.spent = Spent::Nothing;
+    let both = [settlement(HOLDS, std::slice::from_ref(&day)), first];
+    let settle = async { assert_eq!(books.settle(&both).await.unwrap(), []) };
+    assert_eq!(scripts(&server, settle).await, 2);
     assert_eq!(read(&books, &day).await, (HOLDS, 0));
-    let one = request(&clock, HOLDS, &day, 1, Lapse::Charge);
-    let Held::Denied(counts) = books.reserve(&one).await.unwrap().held else { panic!("granted") };
-    assert_eq!((counts[0].used, counts[0].held), (HOLDS, 0));
+}
+
+/// As an eviction does.
+#[tokio::test]
+async fn holds_whose_deadlines_were_forgotten_are_in_nobodys_way() {
+    let (server, books, clock) = books().await;
+    let day = counter("ada", Window::Day, now(&clock));
+    for sequence in 0..3 {
+        books.reserve(&request(&clock, sequence, &day, 800, Lapse::GiveBack)).await.unwrap();
+    }
+    let start = day.window.start.as_millis();
+    let key = format!("quota:{{ada}}h:{}:{start}", day.limit.as_str());
+    assert_eq!(ask::<u64>(&server, &format!("DEL {key}")).await, 1);
+    clock.advance(books.lease().length);
+    let all = request(&clock, 4, &day, HOLDS, Lapse::GiveBack);
+    assert!(matches!(books.reserve(&all).await.unwrap().held, Held::Granted(_)));
+    assert_eq!(read(&books, &day).await, (0, HOLDS));
 }
 
 #[tokio::test]
