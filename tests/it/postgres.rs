@@ -38,7 +38,8 @@ impl Fixture {
     async fn on(url: String) -> Self {
         let clock = noon();
         let books = PostgresBooks::builder(&url).lease(LEASE).clock(clock.clone());
-        let books = books.connect().await.unwrap();
+        // A machine that has much else to do is in nobody's way.
+        let books = books.timeout(60 * SECOND).connect().await.unwrap();
         books.migrate().await.unwrap();
         Self { url, clock, books }
     }

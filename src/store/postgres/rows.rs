@@ -120,17 +120,23 @@ impl Rows for PostgresRows<'_> {
         &mut self,
         key: &Key,
         now: Timestamp,
-        at_most: i64,
+        at_most: u32,
     ) -> sqlx::Result<Vec<HoldRow>> {
-        let update =
-            query(self.statements.mark.clone()).bind(&**key).bind(now.as_millis()).bind(at_most);
+        let update = query(self.statements.mark.clone())
+            .bind(&**key)
+            .bind(now.as_millis())
+            .bind(i64::from(at_most));
         update.fetch_all(&mut *self.connection).await?.iter().map(hold).collect()
     }
 
-    async fn due(&mut self, key: &Key, now: Timestamp) -> sqlx::Result<(Due, Option<Timestamp>)> {
+    async fn lapse_at(&mut self, key: &Key) -> sqlx::Result<Option<Timestamp>> {
+        let select = query(self.statements.lapse_at.clone()).bind(&**key);
+        instant(&select.fetch_one(&mut *self.connection).await?, "lapse_at")
+    }
+
+    async fn due(&mut self, key: &Key, now: Timestamp) -> sqlx::Result<Due> {
         let select = query(self.statements.due.clone()).bind(&**key).bind(now.as_millis());
-        let row = select.fetch_one(&mut *self.connection).await?;
-        Ok((due(&row)?, instant(&row, "lapse_at")?))
+        due(&select.fetch_one(&mut *self.connection).await?)
     }
 
     async fn holds(

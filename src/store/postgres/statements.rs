@@ -2,7 +2,7 @@
 
 use sqlx::SqlStr;
 
-use crate::store::sql::statements::{AFTER, due, read};
+use crate::store::sql::statements::{AFTER, LAPSE_AT, due, read};
 use crate::store::sql::tables::Tables;
 
 /// The server's clock, in milliseconds: of this moment, not of the transaction's beginning.
@@ -26,6 +26,7 @@ pub(super) struct Statements {
     pub(super) unmake: SqlStr,
     pub(super) lock: SqlStr,
     pub(super) mark: SqlStr,
+    pub(super) lapse_at: SqlStr,
     pub(super) due: SqlStr,
     pub(super) holds: SqlStr,
     pub(super) lines: SqlStr,
@@ -61,6 +62,7 @@ impl Statements {
             unmake: named("DELETE FROM {counter} WHERE key = ANY ($1)"),
             lock: named(LOCK),
             mark: named(MARK),
+            lapse_at: named(LAPSE_AT),
             due: named(&due("string_agg")),
             holds: named(HOLDS),
             lines: named(LINES),

@@ -51,20 +51,12 @@ where
     i64: Decode<'r, R::Database> + Type<R::Database>,
     &'r str: Decode<'r, R::Database> + Type<R::Database>,
 {
-    let (back, charged) = (row.try_get("back")?, row.try_get("charged")?);
-    Ok(Due { back, charged, steps: charged_steps(row)? })
-}
-
-/// What is due to be charged to a counter whose window rolls.
-fn charged_steps<'r, R>(row: &'r R) -> sqlx::Result<Vec<DueStep>>
-where
-    R: Row,
-    &'static str: ColumnIndex<R>,
-    &'r str: Decode<'r, R::Database> + Type<R::Database>,
-{
-    let text: Option<&str> = row.try_get("charged_steps")?;
-    let steps = text.into_iter().flat_map(|text| text.split(',')).map(charged_step);
-    steps.collect::<Result<_, _>>().map_err(of("charged_steps"))
+    let text: Option<&str> = row.try_get("due")?;
+    let mut due = Due::default();
+    for part in text.into_iter().flat_map(|text| text.split(',')) {
+        add_due(&mut due, part).map_err(of("due"))?;
+    }
+    Ok(due)
 }
 
 /// An error of a column.
@@ -72,9 +64,21 @@ fn of(column: &str) -> impl FnOnce(BoxDynError) -> sqlx::Error {
     move |source| sqlx::Error::ColumnDecode { index: column.to_owned(), source }
 }
 
-fn charged_step(text: &str) -> Result<DueStep, BoxDynError> {
-    let (made_at, units) = text.split_once(' ').ok_or("a step without units")?;
-    Ok(DueStep { made_at: Timestamp::from_millis(made_at.parse()?), units: units.parse()? })
+/// Adds what is said as `r` or `c` and the units, and when the first of them was made.
+fn add_due(due: &mut Due, text: &str) -> Result<(), BoxDynError> {
+    let (rule, rest) = text.split_at_checked(1).ok_or("without a rule")?;
+    let (units, made_at) = rest.split_once(' ').ok_or("without an instant")?;
+    let units = units.parse()?;
+    match rule {
+        "r" => due.back = due.back.saturating_add(units),
+        "c" => {
+            due.charged = due.charged.saturating_add(units);
+            let made_at = Timestamp::from_millis(made_at.parse()?);
+            due.steps.push(DueStep { made_at, units });
+        }
+        rule => return Err(format!("an unknown rule, {rule}").into()),
+    }
+    Ok(())
 }
 
 /// A counter of which nothing is due, as far as the row says.

@@ -10,15 +10,14 @@ use crate::limits::Span;
 use crate::store::books::{Lease, RemoteCounter};
 use crate::store::hold::HoldId;
 
-/// How many holds whose lease has ended are marked in one transaction, for each counter, unless it is
-/// a sweep's. The others are summed up.
-const MARKED: i64 = 1_000;
+/// How many holds whose lease has ended are marked in one transaction. The others are summed up.
+const MARKED: u32 = 1_000;
 
 /// The key of a counter.
 pub(crate) type Key = Arc<[u8]>;
 
 /// What a transaction is going to need.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Wanted {
     /// In the order in which they are locked. With the end of its window where the counter is made
     /// if it is not there.
@@ -28,15 +27,6 @@ pub(crate) struct Wanted {
     pub(crate) lines: Vec<(Key, u64)>,
     /// The last windows of limits, by their keys for all windows.
     pub(crate) windows: Vec<Key>,
-    /// How many due holds of each counter are marked at most.
-    pub(crate) marked: i64,
-}
-
-impl Default for Wanted {
-    fn default() -> Self {
-        let (holds, lines, windows) = (Vec::new(), Vec::new(), Vec::new());
-        Self { counters: BTreeMap::new(), holds, lines, windows, marked: MARKED }
-    }
 }
 
 impl Wanted {
@@ -71,15 +61,17 @@ pub(crate) trait Rows: Send {
         &mut self,
         key: &Key,
         now: Timestamp,
-        at_most: i64,
+        at_most: u32,
     ) -> impl Future<Output = sqlx::Result<Vec<HoldRow>>> + Send;
 
-    /// What is due of a counter, and when the first lease of its unmarked holds ends.
-    fn due(
+    /// When the first lease of the unmarked holds of a counter ends.
+    fn lapse_at(
         &mut self,
         key: &Key,
-        now: Timestamp,
-    ) -> impl Future<Output = sqlx::Result<(Due, Option<Timestamp>)>> + Send;
+    ) -> impl Future<Output = sqlx::Result<Option<Timestamp>>> + Send;
+
+    /// What is due of a counter.
+    fn due(&mut self, key: &Key, now: Timestamp) -> impl Future<Output = sqlx::Result<Due>> + Send;
 
     /// Reads holds. Those that are not there are left out.
     fn holds(
@@ -156,26 +148,47 @@ impl Draft {
         wanted: &Wanted,
         lease: Lease,
     ) -> sqlx::Result<Self> {
-        let stored = rows.counters(&wanted.counters).await?;
-        let now = rows.now().await?;
-        let mut counters: BTreeMap<_, CounterPage> =
-            wanted.counters.keys().map(|key| (key.clone(), CounterPage::default())).collect();
-        for (key, row) in stored {
-            if let Some(page) = counters.get_mut(&key) {
-                page.row = row;
-                page.lapse(rows, &key, now, wanted.marked).await?;
-                page.row.roll(None, now);
+        let mut draft = Self::mark(rows, &wanted.counters, MARKED, lease).await?;
+        let now = draft.now;
+        for (key, page) in &mut draft.counters {
+            if page.row.may_be_due(now) {
+                page.row.due = rows.due(key, now).await?;
             }
+            page.row.roll(None, now);
         }
         let page = |row: HoldRow| HoldPage { stored: Some(row.clone()), row: Some(row) };
         let holds = rows.holds(&wanted.holds).await?;
-        let holds = holds.into_iter().map(|(name, row)| (name, page(row))).collect();
+        draft.holds = holds.into_iter().map(|(name, row)| (name, page(row))).collect();
         let page = |sequence| LinePage { sequence, changed: false };
         let lines = rows.lines(&wanted.lines).await?;
-        let lines = lines.into_iter().map(|(line, sequence)| (line, page(sequence))).collect();
+        draft.lines = lines.into_iter().map(|(line, sequence)| (line, page(sequence))).collect();
         let page = |window| WindowPage { window, known_until: None };
         let windows = rows.windows(&wanted.windows).await?;
-        let windows = windows.into_iter().map(|(key, window)| (key, page(window))).collect();
+        draft.windows = windows.into_iter().map(|(key, window)| (key, page(window))).collect();
+        Ok(draft)
+    }
+
+    /// Locks counters, and marks at most so many of their holds whose lease has ended, for it makes no
+    /// difference to what is counted how many are. What is due of the others is not read.
+    pub(crate) async fn mark(
+        rows: &mut impl Rows,
+        wanted: &BTreeMap<Key, Option<Timestamp>>,
+        at_most: u32,
+        lease: Lease,
+    ) -> sqlx::Result<Self> {
+        let stored = rows.counters(wanted).await?;
+        let now = rows.now().await?;
+        let mut counters: BTreeMap<_, CounterPage> =
+            wanted.keys().map(|key| (key.clone(), CounterPage::default())).collect();
+        let mut left = at_most;
+        for (key, row) in stored {
+            let mut page = CounterPage { row, changed: false };
+            if left > 0 && page.row.may_be_due(now) {
+                left = left.saturating_sub(page.mark(rows, &key, now, left).await?);
+            }
+            counters.insert(key, page);
+        }
+        let (holds, lines, windows) = (HashMap::new(), HashMap::new(), HashMap::new());
         Ok(Self { now, lease, counters, holds, lines, windows })
     }
 
@@ -216,23 +229,20 @@ impl Draft {
 }
 
 impl CounterPage {
-    /// Marks holds whose lease has ended: not more than a transaction should, for that makes no
-    /// difference to what is counted.
-    async fn lapse(
+    /// Says how many were marked.
+    async fn mark(
         &mut self,
         rows: &mut impl Rows,
         key: &Key,
         now: Timestamp,
-        at_most: i64,
-    ) -> sqlx::Result<()> {
-        if !self.row.may_be_due(now) {
-            return Ok(());
+        at_most: u32,
+    ) -> sqlx::Result<u32> {
+        let marked = rows.mark(key, now, at_most).await?;
+        for hold in &marked {
+            self.row.mark(hold);
         }
-        for hold in rows.mark(key, now, at_most).await? {
-            self.row.mark(&hold);
-        }
-        (self.row.due, self.row.lapse_at) = rows.due(key, now).await?;
+        self.row.lapse_at = rows.lapse_at(key).await?;
         self.changed = true;
-        Ok(())
+        Ok(u32::try_from(marked.len()).unwrap_or(u32::MAX))
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct Due {
     pub(crate) back: i64,
     /// They are charged.
     pub(crate) charged: i64,
-    /// Where the window rolls, those of them that count.
+    /// The same by steps, where the window rolls.
     pub(crate) steps: Vec<DueStep>,
 }
 

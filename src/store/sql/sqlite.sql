@@ -41,9 +41,9 @@ CREATE TABLE IF NOT EXISTS quota_hold (
     PRIMARY KEY (key, nonce, seq)
 ) STRICT, WITHOUT ROWID;
 
--- Whose lease has ended without a mark.
-CREATE INDEX IF NOT EXISTS quota_hold_live ON quota_hold (key, deadline, charge, units)
-    WHERE NOT lapsed;
+-- Whose lease has ended without a mark, and all that is asked to sum them up.
+CREATE INDEX IF NOT EXISTS quota_hold_live
+    ON quota_hold (key, deadline, charge, units, made_at, lapsed) WHERE NOT lapsed;
 
 -- For the sweep: which records nobody will miss.
 CREATE INDEX IF NOT EXISTS quota_hold_lapsed ON quota_hold (deadline) WHERE lapsed;

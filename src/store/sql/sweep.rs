@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::draft::{Draft, Key, Rows, Wanted};
+use super::draft::{Draft, Key, Rows};
 use crate::clock::Timestamp;
 #[cfg(doc)]
 use crate::store::books::RemoteCounter;
@@ -156,16 +156,8 @@ pub(crate) async fn mark(
     let seen = rows.after(&start, at_most).await?;
     let is_due = |lapse_at: &Option<Timestamp>| lapse_at.is_some_and(|at| at <= now);
     let due = seen.iter().filter(|(_, lapse_at)| is_due(lapse_at));
-    let counters = due.map(|(key, _)| (key.clone(), None)).collect();
-    let mut wanted = Wanted { counters, ..Wanted::default() };
-    let Some(each) =
-        u32::try_from(wanted.counters.len()).ok().and_then(|due| at_most.checked_div(due))
-    else {
-        return Ok(end(&seen, at_most));
-    };
-    wanted.marked = each.max(1).into();
-    // Opening a draft marks what is due.
-    let draft = Draft::open(rows, &wanted, lease).await?;
+    let due = due.map(|(key, _)| (key.clone(), None)).collect();
+    let draft = Draft::mark(rows, &due, at_most, lease).await?;
     rows.write(&draft).await?;
     // Where something is left to be marked, the next transaction goes on.
     let is_left =

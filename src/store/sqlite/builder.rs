@@ -28,6 +28,10 @@ const OPENING: Duration = Duration::from_secs(5);
 /// How long to wait until a locked file is tried again.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// How much of the file a connection keeps at hand at most: 16 MB. With SQLite's 2, what a crash leaves
+/// of 100,000 holds would be read from the file each time.
+const CACHE: &str = "-16000";
+
 /// How many calls can read at once.
 const READERS: u32 = 4;
 
@@ -127,6 +131,7 @@ async fn open(path: PathBuf, timeout: Duration) -> Result<(SqlitePool, SqlitePoo
         // What was answered outlives a loss of power.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(timeout)
+        .pragma("cache_size", CACHE)
         .disable_statement_logging();
     let pool = |most| {
         SqlitePoolOptions::new()

@@ -53,7 +53,7 @@ impl Rows for SqliteRows<'_> {
         &mut self,
         key: &Key,
         now: Timestamp,
-        at_most: i64,
+        at_most: u32,
     ) -> sqlx::Result<Vec<HoldRow>> {
         let update = query(self.statements.mark.clone())
             .bind(key.to_vec())
@@ -62,10 +62,14 @@ impl Rows for SqliteRows<'_> {
         update.fetch_all(&mut *self.connection).await?.iter().map(hold).collect()
     }
 
-    async fn due(&mut self, key: &Key, now: Timestamp) -> sqlx::Result<(Due, Option<Timestamp>)> {
+    async fn lapse_at(&mut self, key: &Key) -> sqlx::Result<Option<Timestamp>> {
+        let select = query(self.statements.lapse_at.clone()).bind(key.to_vec());
+        instant(&select.fetch_one(&mut *self.connection).await?, "lapse_at")
+    }
+
+    async fn due(&mut self, key: &Key, now: Timestamp) -> sqlx::Result<Due> {
         let select = query(self.statements.due.clone()).bind(key.to_vec()).bind(now.as_millis());
-        let row = select.fetch_one(&mut *self.connection).await?;
-        Ok((due(&row)?, instant(&row, "lapse_at")?))
+        due(&select.fetch_one(&mut *self.connection).await?)
     }
 
     async fn holds(

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use crate::store::sql::statements::{AFTER, due, read};
+use crate::store::sql::statements::{AFTER, LAPSE_AT, due, read};
 use crate::store::sql::tables::Tables;
 
 /// How many rows are read or written in one go at most. Each go hands statements to a thread and
@@ -28,6 +28,7 @@ pub(super) struct Statements {
     pub(super) hold: EachRow,
     pub(super) line: SqlStr,
     pub(super) mark: SqlStr,
+    pub(super) lapse_at: SqlStr,
     pub(super) due: SqlStr,
     pub(super) put_counter: EachRow,
     pub(super) put_hold: EachRow,
@@ -66,6 +67,7 @@ impl Statements {
                 )
                 RETURNING units, charge, deadline, lapsed, made_at",
             ),
+            lapse_at: named(LAPSE_AT),
             due: named(&due("group_concat")),
             put_counter: each(
                 "INSERT INTO {counter} (key, used, held, lapse_at, ends_at, step, buckets)
