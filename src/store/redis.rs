@@ -56,9 +56,10 @@ use crate::limits::Span;
 /// On one server, a reservation that comes while four calls of this process are under way waits until
 /// one of them is over, and then shares a call with the others that wait. Each is judged by itself.
 ///
-/// No script purges more than a thousand holds that have lapsed. Only where a crash has left more
-/// behind, a call may take several scripts: nobody is denied, nor told a count, because of what has
-/// lapsed, but that the `held` that comes with a grant may still count some of it.
+/// A script purges a thousand holds that have lapsed, and those of the same deadline as the last of them.
+/// Where a crash has left more behind, a call takes several scripts, so that nobody is denied because of
+/// them; also one that only reads, for which the server has to take writes then. The counts that come
+/// with a grant may still have some of them as held.
 ///
 /// # Space
 ///
@@ -94,12 +95,13 @@ use crate::limits::Span;
 ///   how many replicas have it: a round trip more for each request, and a failover may still
 ///   promote a replica that has not. These books do not use it.
 /// - **when it evicts** keys. Set `maxmemory-policy noeviction`; with another policy there is a
-///   [warning](Self::warnings). A server that is out of memory then refuses to hold units, which is
+///   [warning](Self::warnings). If only the deadlines of a counter's holds go, their units stay held
+///   until a moment in which no other hold is in flight. A server that is out of memory then refuses to hold units, which is
 ///   a failure and not a denial, and still settles and renews what is held.
 ///
 /// What was forgotten can be granted once more, and that is all: settling a forgotten hold changes
-/// nothing, no count is ever negative, and nobody is denied because of it. Where a limit is worth
-/// more than that, keep it in a database that makes every write durable.
+/// nothing, no count is ever negative, and, evicted deadlines apart, nobody is denied because of it. Where
+/// a limit is worth more than that, keep it in a database that makes every write durable.
 ///
 /// # A Cluster
 ///

@@ -241,8 +241,8 @@ local function forget(counter, keep)
 end
 
 -- Purges lapsed holds, those of the earliest deadlines, as many as may be. Holds of one deadline are
--- purged together, for the cursor could not tell them apart: they are no more than the server could
--- make or renew in a millisecond. The caller writes the counter.
+-- purged together, for the cursor could not tell them apart: unless the clock stood still, they are no
+-- more than the server could make or renew in a millisecond. The caller writes the counter.
 local function purge(counter, keep)
   if purgeable <= 0 then return end
   file(counter)
@@ -257,7 +257,7 @@ local function purge(counter, keep)
   local next_ = call('ZRANGEBYSCORE', counter.holds, after(counter.purged), '+inf',
     'WITHSCORES', 'LIMIT', 0, 1)[2]
   counter.due = tonumber(next_ or 0)
-  -- Also if the sorted set was evicted: nothing that has no record can be settled, or lapse.
+  -- Also if the sorted set was evicted: what is not in it can neither be settled nor lapse.
   if not next_ then counter.held = 0 end
   forget(counter, keep)
   counter.was_purged = true

@@ -41,14 +41,15 @@ impl Session {
     ) -> Result<Reply, StoreError> {
         let charges: Vec<_> = part.iter().filter_map(|index| charges.get(*index)).collect();
         let counters: Vec<_> = charges.iter().map(|charge| &charge.counter).collect();
-        let mut call = self.call(&self.scripts.read, counters.iter().copied());
-        call.length(self.lease.keep);
-        for charge in charges {
-            let mut asked = Packed::default();
-            asked.window(&charge.counter).count(charge.units(units)).ceiling(charge.ceiling);
-            call.packed(&asked);
-        }
         loop {
+            // With a new time: as of the old one, something may be due that is not to be purged yet.
+            let mut call = self.call(&self.scripts.read, counters.iter().copied());
+            call.length(self.lease.keep);
+            for charge in &charges {
+                let mut asked = Packed::default();
+                asked.window(&charge.counter).count(charge.units(units)).ceiling(charge.ceiling);
+                call.packed(&asked);
+            }
             let answer: Vec<i64> = call.run(&self.connection).await.map_err(failed("count"))?;
             if let Some(reply) = Replies::new("count", &answer).next(&counters)? {
                 return Ok(reply);

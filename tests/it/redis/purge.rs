@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tower_quota::store::{
     Change, Held, Lapse, RedisBooks, RemoteBooks, RemoteChange, RemoteCounter, RemoteReserve,
 };
-use tower_quota::{ManualClock, Spent, Window};
+use tower_quota::{Clock, ManualClock, Spent, Timestamp, Window};
 
 use super::scripts::calls;
 use super::{PATIENCE, ask, books, charges, counter, id, now, read, settlement};
@@ -141,6 +141,29 @@ async fn a_correction_comes_after_all_that_has_lapsed() {
     let settle = async { assert_eq!(books.settle(&both).await.unwrap(), []) };
     assert_eq!(scripts(&server, settle).await, 2);
     assert_eq!(read(&books, &day).await, (HOLDS, 0));
+}
+
+/// A clock that is set back as soon as it was read.
+#[derive(Clone, Debug)]
+struct SetBack(ManualClock, Timestamp);
+
+impl Clock for SetBack {
+    fn now(&self) -> Timestamp {
+        let now = self.0.now();
+        self.0.set(self.1.into());
+        now
+    }
+}
+
+#[tokio::test]
+async fn a_reading_ends_though_the_clock_is_set_back_meanwhile() {
+    let (server, _, clock, day) = lapsed(Lapse::Charge).await;
+    let (late, noon) = (clock.now(), day.window.start.saturating_add(Duration::from_secs(43_200)));
+    let clock = SetBack(clock, noon);
+    let books = RedisBooks::builder(server.url()).clock(clock.clone()).connect().await.unwrap();
+    clock.0.set(late.into());
+    assert_eq!(read(&books, &day).await, (0, HOLDS), "as of noon, all of them live");
+    assert_eq!(on_the_books(&server, &day).await, HOLDS);
 }
 
 /// As an eviction does.
